@@ -1,0 +1,291 @@
+/*
+ * sharedmem.h: parallel programming on one shared-memory machine. The whole public interface, in the order of
+ * the manual sharedmem(7): errors, the machine, shared memory, map.
+ *
+ * Plain C11, usable from C++; every macro has a function under it for other languages. Names keep the
+ * spelling of the Python package sharedmem, whose ideas these are, with the prefix sharedmem_.
+ *
+ * Unless a call says otherwise, any thread may call it, at any time, in the master and in workers.
+ */
+#ifndef SHAREDMEM_H
+#define SHAREDMEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define SHAREDMEM_API __attribute__((__visibility__("default")))
+#define SHAREDMEM_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
+#define SHAREDMEM_MALLOC __attribute__((__malloc__, __warn_unused_result__))
+#else
+#define SHAREDMEM_API
+#define SHAREDMEM_PRINTF(text, first)
+#define SHAREDMEM_MALLOC
+#endif
+
+/* The place of a call, "file:line"; messages name it. */
+#define SHAREDMEM_HERE SHAREDMEM_HERE_(__FILE__, __LINE__)
+#define SHAREDMEM_HERE_(file, line) SHAREDMEM_HERE__(file, line)
+#define SHAREDMEM_HERE__(file, line) file ":" #line
+
+/*
+ * The version of the library that runs, as "1.2.3".
+ * Owner: the library; never NULL.
+ */
+SHAREDMEM_API const char *sharedmem_version(void);
+
+/* ---- Errors ------------------------------------------------------------------------------------------- */
+
+/*
+ * A call that fails returns -1 or NULL and sets errno. Where a person must read why, the call takes a
+ * sharedmem_error and fills it. Given none, the error is uncaught: it is printed once and the program ends
+ * with status 1; in a worker the item fails instead. sharedmem_set_uncaught() changes that.
+ */
+typedef enum sharedmem_error_kind {
+    SHAREDMEM_ERROR_NONE = 0,
+    SHAREDMEM_ERROR_USAGE,     /* the call was wrong: bad argument, wrong place */
+    SHAREDMEM_ERROR_SYSTEM,    /* the system refused; code is the errno */
+    SHAREDMEM_ERROR_RETURNED,  /* a function of the user returned non-zero; code is what it returned */
+    SHAREDMEM_ERROR_SIGNAL,    /* a process was ended by a signal; code is the signal's number */
+    SHAREDMEM_ERROR_EXITED,    /* a process ended inside a function of the user; code is its exit status */
+    SHAREDMEM_ERROR_NO_MEMORY, /* memory ran out: the shared heap, or a limit of the machine */
+    SHAREDMEM_ERROR_DEADLOCK   /* those who wait can never be woken */
+} sharedmem_error_kind;
+
+/* No item: the value of sharedmem_error.item where the error belongs to none. */
+#define SHAREDMEM_NO_ITEM UINT64_MAX
+
+/* What went wrong, as plain data of 4096 bytes without pointers: it may be copied, stored and sent. */
+typedef struct sharedmem_error {
+    int32_t kind;          /* a sharedmem_error_kind */
+    int32_t code;          /* errno, returned code, signal or exit status, by kind */
+    int32_t rank;          /* the worker or rank it happened in; -1: none */
+    int32_t pid;           /* its process; 0: none */
+    uint64_t item;         /* the item it worked on, or SHAREDMEM_NO_ITEM */
+    char where[104];       /* the call that reports it, "file:line"; "" where unknown */
+    char message[896];     /* one sentence for a person, without a newline */
+    char traceback[3072];  /* lines of where it happened, each with a newline; "" where unknown */
+} sharedmem_error;
+
+/*
+ * Says why an item fails and returns the code for it: return sharedmem_fail(code, "cannot open %s", name);
+ *
+ * code: what to return, non-zero; 0 is taken as -1, so that a failure is never lost.
+ * format: as printf's, cut after 895 bytes.
+ * Caller: a function of the user (work, reduce), in the thread that the library called it in. The message is
+ * kept
+ *   until that function returns; it is dropped if the function returns 0.
+ * Returns code.
+ */
+SHAREDMEM_API int sharedmem_fail(int code, const char *format, ...) SHAREDMEM_PRINTF(2, 3);
+
+/* sharedmem_fail() with a ready message, for languages without C's variadic calls. NULL is "". */
+SHAREDMEM_API int sharedmem_fail_message(int code, const char *message);
+
+/*
+ * Prints error to stderr as one line, its traceback after it. NULL prints nothing. Blocks as write(2) does.
+ */
+SHAREDMEM_API void sharedmem_print_error(const sharedmem_error *error);
+
+/* Gets an error that nobody asked for. If it returns, the call that failed returns its -1 or NULL. */
+typedef void sharedmem_uncaught_handler(const sharedmem_error *error);
+
+/*
+ * Sets what happens to uncaught errors in this process, and in the workers that it starts from then on.
+ *
+ * handler: called in the thread that failed; NULL: nothing happens and the call just returns.
+ * Returns the handler until now; sharedmem_uncaught is the one a program starts with.
+ */
+SHAREDMEM_API sharedmem_uncaught_handler *sharedmem_set_uncaught(sharedmem_uncaught_handler *handler);
+
+/*
+ * The handler a program starts with: prints the error, then ends the program (in a worker: fails the item).
+ */
+SHAREDMEM_API void sharedmem_uncaught(const sharedmem_error *error);
+
+/* Gets one warning without a newline. It must not call the library. */
+typedef void sharedmem_log_handler(const char *message);
+
+/*
+ * Sets who gets the library's warnings in this process.
+ *
+ * handler: NULL: they are dropped.
+ * Returns the handler until now; a program starts with one that writes "sharedmem: message" to stderr.
+ */
+SHAREDMEM_API sharedmem_log_handler *sharedmem_set_log(sharedmem_log_handler *handler);
+
+/* ---- The machine -------------------------------------------------------------------------------------- */
+
+/*
+ * How many workers a map starts by default: the first good value of SHAREDMEM_NP, OMP_NUM_THREADS (the first
+ * of its list) and PBS_NUM_PPN, else the physical cores that this process may use by its cgroup and affinity,
+ * capped by the cgroup's cpu quota. A malformed value is warned of once and skipped.
+ *
+ * Returns 1 to 4096; never fails. The variables are read at each call, the machine once per process.
+ * Source: cpu_count() of Python's sharedmem.
+ */
+SHAREDMEM_API int sharedmem_cpu_count(void);
+
+/*
+ * Where sharedmem_cpu_count() has its value from: "SHAREDMEM_NP", "OMP_NUM_THREADS", "PBS_NUM_PPN", "cores",
+ * "cpu quota", or "processors" where the cores are unknown.
+ * Owner: the library; never NULL.
+ */
+SHAREDMEM_API const char *sharedmem_cpu_count_source(void);
+
+/*
+ * The memory that this process could ever have, in bytes: the smaller of the machine's and of every cgroup
+ * limit above the process. Never fails; 0 where the system does not tell.
+ * Source: total_memory() of Python's sharedmem.
+ */
+SHAREDMEM_API uint64_t sharedmem_total_memory(void);
+
+/* What of sharedmem_total_memory() is unused now, in bytes: a moment's figure, others may take it. */
+SHAREDMEM_API uint64_t sharedmem_available_memory(void);
+
+/* ---- Shared memory ------------------------------------------------------------------------------------ */
+
+/*
+ * Shared memory is one heap per program, made at the first call that needs it. Every worker sees it at the
+ * same address: a pointer into it is good in all of them, and what one allocates another may use and free. It
+ * has no name in the file system and is gone with the last process. Its size is SHAREDMEM_HEAP where set
+ * (64M, 2G), else what memory and limits allow; pages cost nothing until they are touched.
+ *
+ * Blocks are aligned to 64 bytes. All calls are as those of malloc(3): NULL with errno ENOMEM where memory
+ * has run out, EAGAIN where the program has more threads and processes than the member table's 16,383.
+ * They may wait, for microseconds, for another member's call. They are not for signal handlers: inside a
+ * handler that interrupted one of them they fail with EDEADLK.
+ */
+
+/* Allocates size bytes of shared memory, not initialised; at least one byte. */
+SHAREDMEM_API void *sharedmem_malloc(size_t size) SHAREDMEM_MALLOC;
+
+/* Allocates count elements of size bytes, all zero. errno ENOMEM also where the product overflows. */
+SHAREDMEM_API void *sharedmem_calloc(size_t count, size_t size) SHAREDMEM_MALLOC;
+
+/*
+ * Makes a block size bytes large and keeps its content up to the smaller size; it may move.
+ *
+ * block: NULL allocates; size 0 gives a block of one byte, it does not free.
+ * Returns NULL where memory has run out; the block is then as it was.
+ */
+SHAREDMEM_API void *sharedmem_realloc(void *block, size_t size);
+
+/*
+ * Allocates size bytes at a multiple of alignment, a power of two up to 2 MiB. errno EINVAL where it is not.
+ */
+SHAREDMEM_API void *sharedmem_aligned_alloc(size_t alignment, size_t size) SHAREDMEM_MALLOC;
+
+/*
+ * Frees a block of the shared heap, whoever allocated it. NULL is fine. Keeps errno.
+ *
+ * What is no block of the heap, or no longer one, is an uncaught usage error; the heap stays whole.
+ */
+SHAREDMEM_API void sharedmem_free(void *block);
+
+/*
+ * How many bytes of block may be used: what was asked for or a little more. 0 for NULL and what is no block.
+ */
+SHAREDMEM_API size_t sharedmem_usable_size(const void *block);
+
+/* Whether address lies in the shared heap of this program, and so is seen by all its workers. */
+SHAREDMEM_API bool sharedmem_is_shared(const void *address);
+
+/*
+ * Checks the whole heap: every list, every block, every sum.
+ *
+ * error: filled with the first thing found wrong; may be NULL.
+ * Returns 0 where the heap is whole, else -1 with errno EUCLEAN. Blocks other members' allocations meanwhile.
+ */
+SHAREDMEM_API int sharedmem_heap_check(sharedmem_error *error);
+
+/* ---- Map ---------------------------------------------------------------------------------------------- */
+
+/*
+ * The one type of the functions that users write.
+ *
+ * work:   does item i, puts what comes out into result (result_size bytes, zero before, aligned to 8;
+ *         NULL where result_size is 0). Returns 0, or non-zero to fail.
+ * reduce: gets item i's result on the master. Returns 0, or non-zero to fail.
+ */
+typedef int sharedmem_function(size_t i, void *result, void *context);
+
+/* How items are dealt to workers. Results do not depend on it. */
+typedef enum sharedmem_schedule {
+    SHAREDMEM_GUIDED = 0, /* big chunks first, then smaller ones, down to .chunk items (0: 1) */
+    SHAREDMEM_DYNAMIC,    /* .chunk items at a time (0: 1), to whoever is free */
+    SHAREDMEM_STATIC      /* dealt beforehand: np equal blocks, or blocks of .chunk items in turn */
+} sharedmem_schedule;
+
+typedef enum sharedmem_backend {
+    SHAREDMEM_PROCESSES = 0, /* forked workers: they see the caller's memory as of the call */
+    SHAREDMEM_SERIAL         /* no workers: the caller does all items, in order */
+} sharedmem_backend;
+
+/* The arguments of a map: the first three in order, the rest by name. 0 is always the default. */
+typedef struct sharedmem_map_options {
+    size_t n;                   /* items 0 to n-1; 0 does nothing */
+    sharedmem_function *work;   /* called once for each item, in a worker */
+    void *context;              /* given to work and reduce; workers see it as of the call */
+    void *results;              /* n * result_size bytes: item i's result at i * result_size; or NULL */
+    size_t result_size;         /* bytes of one result; needed with .results */
+    sharedmem_function *reduce; /* called on the master for each item, by rising index; or NULL */
+    sharedmem_error *error;     /* filled on failure; NULL: a failure is uncaught */
+    const char *where;          /* the call's place, for messages; the macro sets it */
+    size_t chunk;               /* items dealt at a time, by schedule */
+    int32_t np;                 /* workers: 0 is sharedmem_cpu_count(); never more than n are started */
+    int32_t schedule;           /* a sharedmem_schedule */
+    int32_t backend;            /* a sharedmem_backend */
+    int32_t reserved;           /* 0 */
+} sharedmem_map_options;
+
+/*
+ * Does work(i) for every item i in 0..n-1 in parallel, and reduce(i) on the caller as results come in.
+ *
+ *     sharedmem_map(n, work, context, .np = 4, .results = r, .result_size = sizeof *r);
+ *
+ * Results: written in place where .results is shared memory, copied there where it is private. Without
+ * .results
+ *   they live until reduce has seen them.
+ * Workers: are forked, so they see all memory as it was at the call; what they write is lost unless it is
+ * shared
+ *   memory or a result. They end with the caller, whatever ends it. Before the fork stdio is flushed.
+ *   No more than the member table's 16,383 less one.
+ * Caller: any thread, blocks until all items are done, or the map has failed and its workers are gone. A
+ * worker may
+ *   call it. The program may ignore SIGCHLD; it should not wait for children that it did not start.
+ * Failure: the first item that fails, or worker that dies, ends the map. Others stop at their next item, and
+ * after
+ *   10 ms in the middle of one. Which items were done is then not known.
+ * Returns 0, or -1 with errno and .error:
+ *   ECANCELED  an item or reduce failed, or a worker died: kind RETURNED, SIGNAL or EXITED, with rank, pid,
+ *   item
+ *   EINVAL     a NULL work, .results without .result_size, n * result_size or n too large, negative np,
+ *              unknown schedule or backend: kind USAGE
+ *   E2BIG      the options hold something that this version of the library does not know: kind USAGE
+ *   ENOMEM     no shared memory for the results: kind NO_MEMORY
+ *   EAGAIN     no more processes or members can be had: kind SYSTEM
+ *   or what fork(2) or memfd_create(2) said: kind SYSTEM
+ * Source: MapReduce.map of Python's sharedmem.
+ */
+SHAREDMEM_API int sharedmem_map_with(const sharedmem_map_options *options, size_t sizeof_options);
+#define sharedmem_map(...)                                                                                   \
+    sharedmem_map_with(&(sharedmem_map_options){__VA_ARGS__, .where = SHAREDMEM_HERE},                       \
+                       sizeof(sharedmem_map_options))
+
+/* Which worker of the current map this is, 0 to sharedmem_size()-1; 0 outside of one. */
+SHAREDMEM_API int sharedmem_rank(void);
+
+/* How many workers the current map has; 1 outside of one. */
+SHAREDMEM_API int sharedmem_size(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

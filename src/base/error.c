@@ -1,0 +1,131 @@
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/text.h"
+
+_Static_assert(sizeof(sharedmem_error) == 4096, "sharedmem_error is 4096 bytes, for ever");
+
+static _Atomic(sharedmem_uncaught_handler *) uncaught_handler = sharedmem_uncaught;
+static void (*leave_process)(const sharedmem_error *error);
+
+static _Thread_local char fail_message[sizeof((sharedmem_error *)0)->message];
+
+void error_clear(sharedmem_error *error)
+{
+    if (error == NULL)
+        return;
+    memset(error, 0, sizeof *error);
+    error->rank = -1;
+    error->item = SHAREDMEM_NO_ITEM;
+}
+
+__attribute__((format(printf, 4, 0))) static void
+error_fill(sharedmem_error *error, sharedmem_error_kind kind, int code, const char *format, va_list arguments)
+{
+    error_clear(error);
+    error->kind = kind;
+    error->code = code;
+    vsnprintf(error->message, sizeof error->message, format, arguments);
+    text_one_line(error->message);
+}
+
+int error_set(sharedmem_error *error, sharedmem_error_kind kind, int code, const char *format, ...)
+{
+    va_list arguments;
+
+    if (error != NULL) {
+        va_start(arguments, format);
+        error_fill(error, kind, code, format, arguments);
+        va_end(arguments);
+    }
+    errno = code;
+    return -1;
+}
+
+int error_system(sharedmem_error *error, const char *format, ...)
+{
+    int code = errno;
+    va_list arguments;
+
+    if (error != NULL) {
+        size_t length;
+
+        va_start(arguments, format);
+        error_fill(error, SHAREDMEM_ERROR_SYSTEM, code, format, arguments);
+        va_end(arguments);
+        length = strlen(error->message);
+        snprintf(error->message + length, sizeof error->message - length, ": %s", strerror(code));
+    }
+    errno = code;
+    return -1;
+}
+
+int sharedmem_fail_message(int code, const char *message)
+{
+    return sharedmem_fail(code, "%s", message != NULL ? message : "");
+}
+
+int sharedmem_fail(int code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(fail_message, sizeof fail_message, format, arguments);
+    va_end(arguments);
+    text_one_line(fail_message);
+    return code != 0 ? code : -1;
+}
+
+void error_take_fail_message(sharedmem_error *error)
+{
+    if (fail_message[0] != '\0' && error != NULL)
+        memcpy(error->message, fail_message, sizeof error->message);
+    fail_message[0] = '\0';
+}
+
+void sharedmem_print_error(const sharedmem_error *error)
+{
+    char text[sizeof *error + 256];
+
+    if (error == NULL)
+        return;
+    snprintf(text, sizeof text, "sharedmem: %s%s%s\n%s", error->where, error->where[0] != '\0' ? ": " : "",
+             error->message, error->traceback);
+    log_write(text);
+}
+
+sharedmem_uncaught_handler *sharedmem_set_uncaught(sharedmem_uncaught_handler *handler)
+{
+    return atomic_exchange(&uncaught_handler, handler);
+}
+
+void sharedmem_uncaught(const sharedmem_error *error)
+{
+    if (leave_process != NULL)
+        leave_process(error);
+    sharedmem_print_error(error);
+    exit(EXIT_FAILURE);
+}
+
+int error_uncaught(const sharedmem_error *error)
+{
+    sharedmem_uncaught_handler *handler = atomic_load(&uncaught_handler);
+    int saved_errno = errno;
+
+    if (handler != NULL)
+        handler(error);
+    errno = saved_errno;
+    return -1;
+}
+
+void error_set_leave(void (*leave)(const sharedmem_error *error))
+{
+    leave_process = leave;
+}

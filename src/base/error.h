@@ -1,0 +1,37 @@
+/*
+ * error.h: filling a sharedmem_error, and the rule for errors that nobody asked for (sharedmem_set_uncaught).
+ *
+ * A function that fails ends in one visible expression: return error_set(error, KIND, code, "...", ...).
+ * error may be NULL everywhere; errno is set all the same.
+ */
+#ifndef BASE_ERROR_H
+#define BASE_ERROR_H
+
+#include "sharedmem.h"
+
+/* Makes error say nothing: kind NONE, no rank, no item. */
+void error_clear(sharedmem_error *error);
+
+/* Fills error and sets errno to code. Returns -1. */
+int error_set(sharedmem_error *error, sharedmem_error_kind kind, int code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* As error_set() with kind SYSTEM and code errno; ": " and the errno's text are put behind the message. */
+int error_system(sharedmem_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Takes the message left by sharedmem_fail() in this thread into error->message, where there is one; forgets
+ * it.
+ */
+void error_take_fail_message(sharedmem_error *error);
+
+/* Hands error to the uncaught handler. Returns -1 with errno as it was, where the handler returns. */
+int error_uncaught(const sharedmem_error *error);
+
+/*
+ * Sets how the default handler ends this process, in place of exit(1): a worker fails its item.
+ * leave must not return. Called in a freshly forked worker; NULL is exit(1).
+ */
+void error_set_leave(void (*leave)(const sharedmem_error *error));
+
+#endif

@@ -1,0 +1,16 @@
+#include "base/options.h"
+
+#include <string.h>
+
+int options_read(void *options, size_t size, const void *from, size_t from_size)
+{
+    const unsigned char *bytes = from;
+
+    memset(options, 0, size);
+    memcpy(options, from, from_size < size ? from_size : size);
+    for (size_t i = size; i < from_size; i++) {
+        if (bytes[i] != 0)
+            return -1;
+    }
+    return 0;
+}

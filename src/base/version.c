@@ -1,0 +1,8 @@
+#include "config.h"
+
+#include "sharedmem.h"
+
+const char *sharedmem_version(void)
+{
+    return PACKAGE_VERSION;
+}

@@ -1,0 +1,22 @@
+#include "host/affinity.h"
+
+#include <errno.h>
+
+cpu_set_t *affinity_read(size_t *bytes)
+{
+    /* The kernel refuses with EINVAL a mask that is shorter than its own. */
+    for (int n = CPU_SETSIZE; n <= AFFINITY_MAX; n *= 2) {
+        cpu_set_t *mask = CPU_ALLOC(n);
+
+        if (mask == NULL)
+            return NULL;
+        *bytes = CPU_ALLOC_SIZE(n);
+        CPU_ZERO_S(*bytes, mask);
+        if (sched_getaffinity(0, *bytes, mask) == 0)
+            return mask;
+        CPU_FREE(mask);
+        if (errno != EINVAL)
+            return NULL;
+    }
+    return NULL;
+}

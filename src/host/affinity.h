@@ -1,0 +1,17 @@
+/* affinity.h: the processors that the calling thread may run on, on machines of any size. */
+#ifndef HOST_AFFINITY_H
+#define HOST_AFFINITY_H
+
+#include <sched.h>
+
+/* The most processors that a mask is made for; Linux is built for 8,192 at most. */
+#define AFFINITY_MAX 65536
+
+/*
+ * Reads the affinity mask of the calling thread. bytes: set to its size, for the CPU_..._S macros.
+ * Owner: the caller, CPU_FREE().
+ * Returns NULL with errno.
+ */
+cpu_set_t *affinity_read(size_t *bytes);
+
+#endif

@@ -1,0 +1,32 @@
+#include "host/futex.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Not FUTEX_PRIVATE_FLAG anywhere: sleeper and waker may be different processes. */
+
+bool futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns)
+{
+    struct timespec timeout = {
+        .tv_sec = (time_t)(timeout_ns / 1000000000u),
+        .tv_nsec = (long)(timeout_ns % 1000000000u),
+    };
+    int saved_errno = errno;
+    bool in_time = true;
+
+    if (syscall(SYS_futex, word, FUTEX_WAIT, seen, &timeout, NULL, 0) == -1)
+        in_time = errno != ETIMEDOUT;
+    errno = saved_errno;
+    return in_time;
+}
+
+void futex_wake(_Atomic uint32_t *word, int count)
+{
+    int saved_errno = errno;
+
+    syscall(SYS_futex, word, FUTEX_WAKE, count, NULL, NULL, 0);
+    errno = saved_errno;
+}

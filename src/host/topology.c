@@ -1,0 +1,224 @@
+#include "host/topology.h"
+
+#include <errno.h>
+#include <hwloc.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+
+/* Where a topology comes from: this machine where both are NULL. */
+struct origin {
+    const char *synthetic;
+    const char *xml_path;
+};
+
+/* What is told apart, by the ids that each processing unit has. */
+enum domain { DOMAIN_CORE, DOMAIN_L3, DOMAIN_NUMA, DOMAIN_PACKAGE, N_DOMAINS };
+
+/*
+ * Devices are of no use here, and x86 asks each processor by running on it: about a millisecond, and the
+ * thread's binding changes meanwhile. A name that this hwloc does not know is refused, which is as good.
+ */
+static void drop_components(hwloc_topology_t tree)
+{
+    static const char *const names[] = {"x86", "pci", "gl", "opencl", "cuda", "nvml", "rsmi", "levelzero"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        hwloc_topology_set_components(tree, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, names[i]);
+}
+
+static void keep_what_is_used(hwloc_topology_t tree)
+{
+    unsigned long flags = 0;
+
+    hwloc_topology_set_all_types_filter(tree, HWLOC_TYPE_FILTER_KEEP_NONE);
+    hwloc_topology_set_type_filter(tree, HWLOC_OBJ_PACKAGE, HWLOC_TYPE_FILTER_KEEP_ALL);
+    hwloc_topology_set_type_filter(tree, HWLOC_OBJ_L3CACHE, HWLOC_TYPE_FILTER_KEEP_ALL);
+    hwloc_topology_set_type_filter(tree, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
+    /* Groups carry the NUMA nodes inside a package: without them each node has all the machine's cpus. */
+    hwloc_topology_set_type_filter(tree, HWLOC_OBJ_GROUP, HWLOC_TYPE_FILTER_KEEP_STRUCTURE);
+#if HWLOC_API_VERSION >= 0x00020800
+    flags =
+        HWLOC_TOPOLOGY_FLAG_NO_DISTANCES | HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS | HWLOC_TOPOLOGY_FLAG_NO_CPUKINDS;
+#endif
+    hwloc_topology_set_flags(tree, flags);
+}
+
+static int set_origin(hwloc_topology_t tree, const struct origin *origin)
+{
+    if (origin->synthetic != NULL)
+        return hwloc_topology_set_synthetic(tree, origin->synthetic);
+    if (origin->xml_path != NULL)
+        return hwloc_topology_set_xml(tree, origin->xml_path);
+    return 0;
+}
+
+/* hwloc leaves errno as it happens to be after some of its failures. */
+static int hwloc_failed(sharedmem_error *error, const char *what)
+{
+    if (errno == 0)
+        errno = EINVAL;
+    return error_system(error, "hwloc cannot %s", what);
+}
+
+static int load_tree(hwloc_topology_t *tree, const struct origin *origin, sharedmem_error *error)
+{
+    int saved_errno;
+
+    errno = 0;
+    if (hwloc_topology_init(tree) != 0)
+        return hwloc_failed(error, "start");
+    drop_components(*tree);
+    keep_what_is_used(*tree);
+    errno = 0;
+    if (set_origin(*tree, origin) == 0 && hwloc_topology_load(*tree) == 0)
+        return 0;
+    saved_errno = errno;
+    hwloc_topology_destroy(*tree);
+    errno = saved_errno;
+    return hwloc_failed(error, "read the topology of the machine");
+}
+
+static hwloc_obj_t ancestor(hwloc_obj_t object, hwloc_obj_type_t type)
+{
+    while (object != NULL && object->type != type)
+        object = object->parent;
+    return object;
+}
+
+/* The smallest node that has the PU: one without processors of its own may cover the whole machine. */
+static hwloc_obj_t nearest_node(hwloc_topology_t tree, hwloc_obj_t pu)
+{
+    hwloc_obj_t node = NULL, nearest = NULL;
+
+    while ((node = hwloc_get_next_obj_by_type(tree, HWLOC_OBJ_NUMANODE, node)) != NULL) {
+        if (!hwloc_bitmap_isset(node->cpuset, pu->os_index))
+            continue;
+        if (nearest == NULL || hwloc_bitmap_weight(node->cpuset) < hwloc_bitmap_weight(nearest->cpuset))
+            nearest = node;
+    }
+    return nearest;
+}
+
+/* The objects that pu lies in; NULL where the machine shows none: then there is only one of it. */
+static void find_domains(hwloc_topology_t tree, hwloc_obj_t pu, hwloc_obj_t found[N_DOMAINS])
+{
+    found[DOMAIN_CORE] = ancestor(pu, HWLOC_OBJ_CORE);
+    found[DOMAIN_L3] = ancestor(pu, HWLOC_OBJ_L3CACHE);
+    found[DOMAIN_NUMA] = nearest_node(tree, pu);
+    found[DOMAIN_PACKAGE] = ancestor(pu, HWLOC_OBJ_PACKAGE);
+    if (found[DOMAIN_CORE] == NULL)
+        found[DOMAIN_CORE] = pu;
+    if (found[DOMAIN_L3] == NULL)
+        found[DOMAIN_L3] = found[DOMAIN_PACKAGE];
+}
+
+/* Numbers objects from 0 in the order in which they are first seen; n is how many were. */
+static int number_of(hwloc_obj_t object, hwloc_obj_t *seen, int *n)
+{
+    /* Nearly always the one seen last, so from the end. */
+    for (int i = *n - 1; i >= 0; i--) {
+        if (seen[i] == object)
+            return i;
+    }
+    seen[*n] = object;
+    return (*n)++;
+}
+
+static bool is_allowed(unsigned os_index, const cpu_set_t *allowed, size_t allowed_bytes)
+{
+    return allowed == NULL || (os_index < 8 * allowed_bytes && CPU_ISSET_S(os_index, allowed_bytes, allowed));
+}
+
+/* Fills topology, whose pus has room for all of tree. seen is N_DOMAINS rows of room for as many objects. */
+static void fill(struct topology *topology, hwloc_topology_t tree, hwloc_obj_t *seen, int room,
+                 const cpu_set_t *allowed, size_t allowed_bytes)
+{
+    int n_seen[N_DOMAINS] = {0};
+    hwloc_obj_t pu = NULL;
+
+    while ((pu = hwloc_get_next_obj_by_type(tree, HWLOC_OBJ_PU, pu)) != NULL) {
+        hwloc_obj_t domains[N_DOMAINS];
+        int id[N_DOMAINS];
+
+        if (!is_allowed(pu->os_index, allowed, allowed_bytes))
+            continue;
+        find_domains(tree, pu, domains);
+        for (int i = 0; i < N_DOMAINS; i++)
+            id[i] = number_of(domains[i], seen + i * room, &n_seen[i]);
+        topology->pus[topology->n_pus++] = (struct topology_pu){.os_index = (int)pu->os_index,
+                                                                .core = id[DOMAIN_CORE],
+                                                                .l3 = id[DOMAIN_L3],
+                                                                .numa = id[DOMAIN_NUMA],
+                                                                .package = id[DOMAIN_PACKAGE]};
+    }
+    topology->n_cores = n_seen[DOMAIN_CORE];
+}
+
+static struct topology *copy_tree(hwloc_topology_t tree, const cpu_set_t *allowed, size_t allowed_bytes)
+{
+    int room = hwloc_get_nbobjs_by_type(tree, HWLOC_OBJ_PU);
+    struct topology *topology = calloc(1, sizeof *topology);
+    struct topology_pu *pus = calloc((size_t)room, sizeof *pus);
+    hwloc_obj_t *seen = calloc((size_t)room * N_DOMAINS, sizeof(hwloc_obj_t));
+
+    if (topology == NULL || pus == NULL || seen == NULL) {
+        free(seen);
+        free(pus);
+        free(topology);
+        return NULL;
+    }
+    topology->pus = pus;
+    topology->is_this_machine = hwloc_topology_is_thissystem(tree);
+    /* The mask is of this machine and says nothing of another. */
+    if (!topology->is_this_machine)
+        allowed = NULL;
+    fill(topology, tree, seen, room, allowed, allowed_bytes);
+    free(seen);
+    return topology;
+}
+
+static struct topology *load(const struct origin *origin, const cpu_set_t *allowed, size_t allowed_bytes,
+                             sharedmem_error *error)
+{
+    struct topology *topology;
+    hwloc_topology_t tree;
+
+    if (load_tree(&tree, origin, error) != 0)
+        return NULL;
+    topology = copy_tree(tree, allowed, allowed_bytes);
+    if (topology == NULL)
+        error_system(error, "cannot keep the topology of the machine");
+    hwloc_topology_destroy(tree);
+    if (topology != NULL && topology->n_pus == 0) {
+        error_set(error, SHAREDMEM_ERROR_SYSTEM, ENODEV, "none of the allowed processors is in this machine");
+        topology_destroy(topology);
+        return NULL;
+    }
+    return topology;
+}
+
+struct topology *topology_load(const cpu_set_t *allowed, size_t allowed_bytes, sharedmem_error *error)
+{
+    return load(&(struct origin){.synthetic = NULL}, allowed, allowed_bytes, error);
+}
+
+struct topology *topology_load_synthetic(const char *description, sharedmem_error *error)
+{
+    return load(&(struct origin){.synthetic = description}, NULL, 0, error);
+}
+
+struct topology *topology_load_xml(const char *path, sharedmem_error *error)
+{
+    return load(&(struct origin){.xml_path = path}, NULL, 0, error);
+}
+
+void topology_destroy(struct topology *topology)
+{
+    int saved_errno = errno;
+
+    if (topology != NULL)
+        free(topology->pus);
+    free(topology);
+    errno = saved_errno;
+}

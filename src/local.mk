@@ -1,0 +1,56 @@
+# The library: each floor uses only those above it in this list.
+library_sources = \
+	src/base/env.c src/base/env.h \
+	src/base/error.c src/base/error.h \
+	src/base/fault.c src/base/fault.h \
+	src/base/log.c src/base/log.h \
+	src/base/options.c src/base/options.h \
+	src/base/parse.c src/base/parse.h \
+	src/base/text.c src/base/text.h \
+	src/base/version.c \
+	src/host/affinity.c src/host/affinity.h \
+	src/host/binding.c src/host/binding.h src/host/binding_plan.c \
+	src/host/cgroup.c src/host/cgroup.h \
+	src/host/clock.h \
+	src/host/cpu_count.c src/host/cpu_count.h \
+	src/host/doorbell.c src/host/doorbell.h \
+	src/host/futex.c src/host/futex.h \
+	src/host/kernel_file.c src/host/kernel_file.h \
+	src/host/limits.c src/host/limits.h src/host/limits_memory.c \
+	src/host/pages.c src/host/pages.h \
+	src/host/process.c src/host/process.h \
+	src/host/topology.c src/host/topology.h \
+	src/memory/allocate.c \
+	src/memory/attach.c src/memory/attach.h \
+	src/memory/heap.c src/memory/heap.h src/memory/heap_check.c src/memory/heap_layout.h src/memory/heap_lock.h \
+	src/memory/lock.c src/memory/lock.h \
+	src/memory/member.c src/memory/member.h \
+	src/memory/memory.c src/memory/memory.h \
+	src/memory/recover.c src/memory/recover.h \
+	src/memory/runs.c src/memory/runs.h \
+	src/memory/segment.c src/memory/segment.h \
+	src/memory/spans.c src/memory/spans.h \
+	src/memory/undo.c src/memory/undo.h \
+	src/memory/wait.c src/memory/wait.h \
+	src/team/schedule.c src/team/schedule.h \
+	src/team/supervise.c src/team/supervise.h \
+	src/team/team.c src/team/team.h \
+	src/run/map.c src/run/map_errors.c src/run/map_forked.c src/run/map_shared.h src/run/map_worker.c \
+	src/run/placement.c src/run/placement.h \
+	src/run/results.c src/run/results.h
+
+# All of it once, for the shared library and for the unit tests, which see the internal names too.
+noinst_LTLIBRARIES += src/libinternal.la
+src_libinternal_la_SOURCES = $(library_sources)
+src_libinternal_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS) -pthread
+src_libinternal_la_LIBADD = $(HWLOC_LIBS)
+
+lib_LTLIBRARIES += libsharedmem.la
+libsharedmem_la_SOURCES =
+libsharedmem_la_LIBADD = src/libinternal.la
+libsharedmem_la_LDFLAGS = $(AM_LDFLAGS) -pthread -version-info 0:0:0
+EXTRA_DIST += src/libsharedmem.map
+if HAVE_VERSION_SCRIPT
+libsharedmem_la_LDFLAGS += -Wl,--version-script=$(top_srcdir)/src/libsharedmem.map
+libsharedmem_la_DEPENDENCIES = src/libinternal.la src/libsharedmem.map
+endif

@@ -1,0 +1,107 @@
+/*
+ * member.h: who uses the segment. Every process or thread that does owns a slot of the member table.
+ *
+ * A member's id is its slot and the slot's generation in 31 bits, never 0: it stays unique when slots, pids
+ * and ranks repeat. Locks and wait records name members by id only.
+ *
+ * A slot's life: FREE, RESERVED (a child is about to be born into it), LIVE, then FREE with the next
+ * generation when its member leaves, or DEAD when somebody saw its process or thread gone; recover.h brings a
+ * dead member's slot back to FREE once nothing in the segment depends on it.
+ */
+#ifndef MEMORY_MEMBER_H
+#define MEMORY_MEMBER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Slot 0 is never used, so that no id is 0. */
+#define MEMBER_SLOTS     16384u
+#define MEMBER_SLOT_BITS 14u
+#define MEMBER_ID_BITS   31u
+
+/* How many locks a member can hold at once and still have them recovered before its slot is used again. */
+#define MEMBER_HELD_MAX 16u
+
+enum member_state { MEMBER_FREE, MEMBER_RESERVED, MEMBER_LIVE, MEMBER_DEAD };
+
+/* What a waiting member waits for: its own cache line, written by it alone (wait.h). */
+struct member_wait_shared {
+    _Atomic uint32_t kind;     /* enum wait_kind; 0: it does not wait. Stored last, cleared first */
+    _Atomic uint32_t whom;     /* the member waited for; 0: nobody in particular */
+    _Atomic uint64_t since_ns; /* clock_monotonic_ns() */
+    _Atomic uint64_t word;     /* offset of the futex word it sleeps on; 0: it does not sleep */
+    char where[40];            /* the end of "file:line" */
+};
+
+struct member_shared {
+    _Atomic uint32_t state; /* generation << 2 | enum member_state */
+    _Atomic int32_t pid;
+    _Atomic int32_t tid;
+    _Atomic uint32_t held_untracked; /* it held more than MEMBER_HELD_MAX locks at once */
+    _Atomic uint64_t born_ns;        /* clock_boot_ns() at its start */
+    char unused[40];
+    struct member_wait_shared wait;
+    _Atomic uint64_t held[MEMBER_HELD_MAX]; /* offsets of the locks it holds, takes or gives back; 0: none */
+};
+
+/* The calling thread's own slot and id; NULL and 0 where it is no member (yet). */
+extern _Thread_local struct member_shared *member_me __attribute__((tls_model("initial-exec")));
+extern _Thread_local uint32_t member_my_id __attribute__((tls_model("initial-exec")));
+
+uint64_t member_table_bytes(void);
+
+/*
+ * Makes the calling thread a member; it leaves by itself when the thread ends. Returns 0, or -1 with errno
+ * EAGAIN.
+ */
+int member_join(void);
+
+/* Takes a slot for a child that is about to be forked. Returns its id, or 0 with errno EAGAIN. */
+uint32_t member_reserve(void);
+
+/*
+ * In the forked child: its one thread becomes the reserved member. Returns 0, or -1 with errno EOWNERDEAD
+ * where the slot was taken away because who reserved it is gone.
+ */
+int member_become(uint32_t id);
+
+/*
+ * Gives back a slot whose member never lived, or left holding nothing. Nothing happens where id is no longer
+ * current.
+ */
+void member_release(uint32_t id);
+
+/*
+ * Whether the table itself says that id is gone: marked dead, or its slot belongs to a later member. Cheap.
+ */
+bool member_is_gone(uint32_t id);
+
+/* As member_is_gone(), but where it seems to live asks the system, and marks it dead where it is not so. */
+bool member_look(uint32_t id);
+
+/*
+ * Marks id dead and wakes every sleeping member, so that those who wait for it see it. Nothing where it is
+ * gone.
+ */
+void member_mark_dead(uint32_t id);
+
+/* From a dead slot to a free one; recover.c calls it once the slot's locks are recovered. */
+void member_free_dead(uint32_t id);
+
+/* The slot of id, whoever owns it now. */
+struct member_shared *member_slot(uint32_t id);
+
+/* Calls visit for the id of every member that is LIVE or DEAD, as of some moment during the call. */
+void member_for_each(void (*visit)(uint32_t id, enum member_state state));
+
+/* Whether id holds, or was about to take, any lock. */
+bool member_holds_any(uint32_t id);
+
+/* Notes that this member takes lock (an offset), before the first store to it; and that it is done with it,
+ * after the last one. What is noted is recovered if it dies. */
+void member_hold(uint64_t lock);
+void member_unhold(uint64_t lock);
+
+#endif

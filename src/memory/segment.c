@@ -1,0 +1,182 @@
+#include "memory/segment.h"
+
+#include <errno.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "base/error.h"
+#include "host/limits.h"
+#include "host/pages.h"
+#include "memory/member.h"
+
+char *segment_base;
+size_t segment_size;
+
+static uint64_t round_up(uint64_t value, uint64_t to)
+{
+    return (value + to - 1) / to * to;
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t half_limit(uint64_t limit)
+{
+    return limit == LIMITS_NONE ? LIMITS_NONE : limit / 2;
+}
+
+uint64_t segment_size_rule(uint64_t total, uint64_t address_space, uint64_t file_size)
+{
+    uint64_t size = total != 0 ? total : (uint64_t)1 << 30;
+
+    size = smaller(size, smaller(half_limit(address_space), half_limit(file_size)));
+    size = smaller(size, SEGMENT_MAX_BYTES) / PAGES_HUGE_BYTES * PAGES_HUGE_BYTES;
+    return size > SEGMENT_MIN_BYTES ? size : SEGMENT_MIN_BYTES;
+}
+
+static uint64_t make_cookie(void)
+{
+    uint64_t cookie = 0;
+
+    /* 8 bytes never block once the machine is up, and are never cut. */
+    if (getrandom(&cookie, sizeof cookie, 0) != sizeof cookie)
+        return 0;
+    return cookie;
+}
+
+int segment_memfd(uint64_t size, uint32_t n_ranks, sharedmem_error *error)
+{
+    uint64_t members = round_up(sizeof(struct segment_header_shared), 4096);
+    struct segment_header_shared header = {
+        .magic = SEGMENT_MAGIC,
+        .layout = SEGMENT_LAYOUT,
+        .n_ranks = n_ranks,
+        .size = size,
+        .cookie = make_cookie(),
+        .part_offset =
+            {[SEGMENT_MEMBERS] = members, [SEGMENT_HEAP] = round_up(members + member_table_bytes(), 4096)},
+    };
+    int fd = pages_create(size, &header, sizeof header);
+
+    if (fd < 0)
+        error_system(error, "cannot make shared memory of %llu MiB (memfd_create)",
+                     (unsigned long long)size >> 20);
+    return fd;
+}
+
+void segment_adopt(char *base, size_t size)
+{
+    segment_base = base;
+    segment_size = size;
+}
+
+static int create_with_size(uint64_t size, sharedmem_error *error)
+{
+    int fd = segment_memfd(size, 0, error);
+    void *base;
+    int saved_errno;
+
+    if (fd < 0)
+        return -1;
+    base = pages_map(fd, size);
+    if (base == NULL)
+        error_system(error, "cannot map %llu MiB of shared memory", (unsigned long long)size >> 20);
+    else
+        segment_adopt(base, size);
+    /* Forked members inherit the mapping; the fd would only be one more for the program to trip over. */
+    saved_errno = errno;
+    close(fd);
+    errno = saved_errno;
+    return base != NULL ? 0 : -1;
+}
+
+/* What the user asked for, exactly, or nothing. Returns 1: not asked for; else as segment_create(). */
+static int create_as_asked(sharedmem_error *error)
+{
+    uint64_t file_size = limits_file_size();
+    uint64_t size;
+
+    switch (env_size(ENV_HEAP, &size)) {
+    case ENV_UNSET:
+        return 1;
+    case ENV_MALFORMED:
+        env_warn(ENV_HEAP, "a size like 512M or 16G");
+        return 1;
+    case ENV_GOOD:
+        break;
+    }
+    if (size < SEGMENT_MIN_BYTES || size > SEGMENT_MAX_BYTES)
+        return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
+                         "SHAREDMEM_HEAP=%s is not between 16M and 8192G", env_text(ENV_HEAP));
+    /* Beyond the limit ftruncate would not just fail: SIGXFSZ ends the program. */
+    if (size > file_size)
+        return error_set(
+            error, SHAREDMEM_ERROR_NO_MEMORY, EFBIG,
+            "SHAREDMEM_HEAP=%s is more than the file size limit of %llu MiB; raise ulimit -f or ask for less",
+            env_text(ENV_HEAP), (unsigned long long)file_size >> 20);
+    return create_with_size(round_up(size, PAGES_HUGE_BYTES), error);
+}
+
+static int create_as_fits(sharedmem_error *error)
+{
+    struct limits_memory memory;
+    uint64_t size;
+
+    limits_memory_read("", &memory);
+    if (limits_file_size() < SEGMENT_MIN_BYTES)
+        return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, EFBIG,
+                         "shared memory needs a file size limit of 16 MiB or more; raise ulimit -f");
+    size = segment_size_rule(memory.total, limits_address_space(), limits_file_size());
+    while (create_with_size(size, error) != 0) {
+        if (errno != ENOMEM || size == SEGMENT_MIN_BYTES)
+            return -1;
+        size = size / 2 > SEGMENT_MIN_BYTES ? size / 2 : SEGMENT_MIN_BYTES;
+    }
+    return 0;
+}
+
+int segment_create(sharedmem_error *error)
+{
+    int asked = create_as_asked(error);
+
+    return asked == 1 ? create_as_fits(error) : asked;
+}
+
+void *segment_part(enum segment_part part)
+{
+    return segment_at(segment_header()->part_offset[part]);
+}
+
+uint64_t segment_part_end(enum segment_part part)
+{
+    return part + 1 < SEGMENT_PARTS ? segment_header()->part_offset[part + 1] : segment_header()->size;
+}
+
+int segment_header_check(const struct segment_header_shared *header, uint64_t size, sharedmem_error *error)
+{
+    if (header->magic != SEGMENT_MAGIC)
+        return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO,
+                         "the job's shared memory is not a libsharedmem segment");
+    if (header->layout != SEGMENT_LAYOUT)
+        return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO,
+                         "the job's shared memory has layout %u, this program's library has %u: "
+                         "build the program against the library that its launcher comes with",
+                         header->layout, SEGMENT_LAYOUT);
+    if (header->size != size || size < SEGMENT_MIN_BYTES || size > SEGMENT_MAX_BYTES)
+        return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO, "the job's shared memory has the wrong size");
+    for (int part = 0; part < SEGMENT_PARTS; part++) {
+        uint64_t begin = header->part_offset[part];
+        uint64_t end = part + 1 < SEGMENT_PARTS ? header->part_offset[part + 1] : size;
+
+        if (begin < sizeof *header || begin % 4096 != 0 || begin >= end || end > size)
+            return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO,
+                             "the job's shared memory has a damaged header");
+    }
+    if (header->part_offset[SEGMENT_HEAP] - header->part_offset[SEGMENT_MEMBERS] < member_table_bytes())
+        return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO,
+                         "the job's shared memory has a damaged header");
+    return 0;
+}

@@ -1,0 +1,115 @@
+/*
+ * segment.h: the one piece of memory that all members of a job share.
+ *
+ * It is a sealed memfd: it has no name, is gone with the last process, and never changes its size. It is
+ * mapped at one address in every member, so that a plain pointer into it is good in all of them. This process
+ * has one segment or none; a forked child has its parent's.
+ *
+ * The segment begins with its header, then follow the parts, each at an offset that the header tells. The
+ * header is input: whoever attaches (attach.h) checks it first.
+ */
+#ifndef MEMORY_SEGMENT_H
+#define MEMORY_SEGMENT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sharedmem.h"
+
+/* Changes whenever anything in the segment changes its place or meaning; programs and launcher must agree. */
+#define SEGMENT_LAYOUT 1u
+#define SEGMENT_MAGIC  0x7368617265646d31u /* "sharedm1" */
+
+/* The smallest segment that is worth having, and the largest that the heap's 32-bit unit numbers reach. */
+#define SEGMENT_MIN_BYTES ((uint64_t)16 << 20)
+#define SEGMENT_MAX_BYTES ((uint64_t)8 << 40)
+
+/* How many addresses are tried at most before ranks born by exec give up (attach.h). */
+#define SEGMENT_CANDIDATES 8
+
+enum segment_part { SEGMENT_MEMBERS, SEGMENT_HEAP, SEGMENT_PARTS };
+
+struct segment_header_shared {
+    uint64_t magic;
+    uint32_t layout;
+    uint32_t n_ranks; /* how many processes attach by exec; 0: the segment is for forked members only */
+    uint64_t size;
+    uint64_t cookie; /* random; who attaches must know it */
+    uint64_t part_offset[SEGMENT_PARTS];
+
+    /* The vote on the address, see attach.h. */
+    struct {
+        _Atomic uint32_t yes, no;
+    } votes[SEGMENT_CANDIDATES];
+    _Atomic uint32_t vote_turn;     /* counts votes: the futex word of those who wait for the last one */
+    _Atomic uint32_t vote_sleepers; /* how many of them sleep */
+    _Atomic uint32_t given_up;      /* nobody shall wait for the others any more */
+    uint32_t unused;
+    _Atomic uint64_t address; /* where everybody has it, once that is decided */
+};
+
+/* Where this process has the segment; NULL and 0 before segment_create() or an attach. Written once. */
+extern char *segment_base;
+extern size_t segment_size;
+
+/*
+ * How large a segment should be: total memory, but at most half of the address space limit and of the file
+ * size limit (both hit a memfd too), rounded down to 2 MiB and kept between the two constants above. Pure.
+ * total 0: unknown, 1 GiB is taken. A limit may be LIMITS_NONE.
+ */
+uint64_t segment_size_rule(uint64_t total, uint64_t address_space, uint64_t file_size);
+
+/*
+ * Makes this process's segment, for forked members, and maps it anywhere. Its pages read as zero, and none is
+ * written to core files. Not thread-safe: memory.c calls it once.
+ *
+ * size: SHAREDMEM_HEAP where set, else segment_size_rule() of this machine, halved while the system refuses
+ * it.
+ * Returns 0, or -1 with errno and error.
+ */
+int segment_create(sharedmem_error *error);
+
+/* Where part begins, in this process. */
+void *segment_part(enum segment_part part);
+
+/* Where part ends, as an offset. */
+uint64_t segment_part_end(enum segment_part part);
+
+static inline struct segment_header_shared *segment_header(void)
+{
+    return (struct segment_header_shared *)(void *)segment_base;
+}
+
+static inline bool segment_contains(const void *address)
+{
+    return (uintptr_t)address - (uintptr_t)segment_base < segment_size;
+}
+
+/* Offsets are how the segment's own words name places; 0, the header, stands for none. */
+static inline uint64_t segment_offset(const void *address)
+{
+    return (uint64_t)((const char *)address - segment_base);
+}
+
+static inline void *segment_at(uint64_t offset)
+{
+    return segment_base + offset;
+}
+
+/*
+ * For attach.c and tests: a sealed memfd of size bytes with its header written. Returns the fd, or -1 with
+ * error.
+ */
+int segment_memfd(uint64_t size, uint32_t n_ranks, sharedmem_error *error);
+
+/*
+ * For attach.c: whether header describes a segment of size bytes that this library can use. Returns 0 or -1.
+ */
+int segment_header_check(const struct segment_header_shared *header, uint64_t size, sharedmem_error *error);
+
+/* For attach.c: makes the mapping at base this process's segment. */
+void segment_adopt(char *base, size_t size);
+
+#endif

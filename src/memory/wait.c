@@ -1,0 +1,120 @@
+#include "memory/wait.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <string.h>
+
+#include "host/clock.h"
+#include "host/futex.h"
+#include "memory/member.h"
+#include "memory/segment.h"
+
+static void cpu_pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::
+                         : "memory"); /* yield is a no-op on most cores; isb waits about as long as PAUSE */
+#endif
+}
+
+void wait_begin(struct wait *wait, enum wait_kind kind, const char *where, uint32_t whom)
+{
+    *wait = (struct wait){.kind = kind, .whom = whom, .where = where};
+}
+
+void wait_for(struct wait *wait, uint32_t whom)
+{
+    if (wait->whom == whom)
+        return;
+    wait->whom = whom;
+    if (wait->since_ns != 0 && member_me != NULL)
+        atomic_store_explicit(&member_me->wait.whom, whom, memory_order_relaxed);
+}
+
+/* The end of a path says more than its beginning. */
+static void copy_end(char *to, size_t size, const char *text)
+{
+    size_t length = text != NULL ? strlen(text) : 0;
+
+    if (length >= size) {
+        text += length - (size - 1);
+        length = size - 1;
+    }
+    memset(to, 0, size);
+    if (length > 0)
+        memcpy(to, text, length);
+}
+
+void wait_publish(struct wait *wait)
+{
+    struct member_wait_shared *record;
+
+    wait->since_ns = clock_monotonic_ns();
+    if (member_me == NULL)
+        return;
+    record = &member_me->wait;
+    copy_end(record->where, sizeof record->where, wait->where);
+    atomic_store_explicit(&record->whom, wait->whom, memory_order_relaxed);
+    atomic_store_explicit(&record->since_ns, wait->since_ns, memory_order_relaxed);
+    /* release: who sees the kind sees the rest. */
+    atomic_store_explicit(&record->kind, wait->kind, memory_order_release);
+}
+
+bool wait_pause(struct wait *wait)
+{
+    if (wait->steps >= WAIT_PAUSES + WAIT_YIELDS)
+        return false;
+    if (wait->steps++ < WAIT_PAUSES) {
+        cpu_pause();
+        return true;
+    }
+    if (wait->since_ns == 0)
+        wait_publish(wait);
+    sched_yield();
+    return true;
+}
+
+static void set_sleep_word(uint64_t word)
+{
+    if (member_me != NULL)
+        atomic_store_explicit(&member_me->wait.word, word, memory_order_relaxed);
+}
+
+bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *sleepers)
+{
+    bool woken = true;
+
+    if (wait->since_ns == 0)
+        wait_publish(wait);
+    set_sleep_word(segment_offset(word));
+    if (sleepers != NULL)
+        atomic_fetch_add_explicit(sleepers, 1, memory_order_relaxed);
+    /*
+     * Pairs with the fences in wait_wake() and member_mark_dead(): either they see this sleeper, or what they
+     * changed is seen here. futex_wait() compares *word once more; a mark set after this check and before the
+     * sleep costs one period.
+     */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (wait->whom == 0 || !member_is_gone(wait->whom))
+        woken = futex_wait(word, seen, WAIT_PARK_NS);
+    if (sleepers != NULL)
+        atomic_fetch_sub_explicit(sleepers, 1, memory_order_relaxed);
+    set_sleep_word(0);
+    return woken;
+}
+
+void wait_wake(_Atomic uint32_t *word, _Atomic uint32_t *sleepers)
+{
+    /* Pairs with the fence in wait_park(). */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(sleepers, memory_order_relaxed) != 0)
+        futex_wake(word, INT_MAX);
+}
+
+void wait_end(struct wait *wait)
+{
+    if (wait->since_ns != 0 && member_me != NULL)
+        atomic_store_explicit(&member_me->wait.kind, WAIT_NOTHING, memory_order_release);
+}

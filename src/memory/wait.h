@@ -1,0 +1,75 @@
+/*
+ * wait.h: the one way to wait for a word of the segment to change.
+ *
+ *     struct wait wait;
+ *
+ *     wait_begin(&wait, WAIT_LOCK, where, whom);
+ *     while (!condition(seen = atomic_load(word))) {
+ *         if (wait_pause(&wait))
+ *             continue;                            // the cheap stages: spin, then yield
+ *         if (!wait_park(&wait, word, seen, sleepers))
+ *             look whether those waited for live;  // nothing happened for WAIT_PARK_NS
+ *     }
+ *     wait_end(&wait);
+ *
+ * The invariant: a waiter looks at its condition again after each step, and no step is unbounded, so that a
+ * lost wake-up, whatever caused it, costs at most WAIT_PARK_NS. From the second stage on the wait is
+ * published in the waiter's member slot: what, where, since when, for whom.
+ */
+#ifndef MEMORY_WAIT_H
+#define MEMORY_WAIT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * The stages. 50 pauses take about a microsecond: with a core for each member that is as good as spinning for
+ * ever, and with more members than cores it does no harm. Then others get the core, then the waiter sleeps.
+ */
+#define WAIT_PAUSES  50
+#define WAIT_YIELDS  30
+#define WAIT_PARK_NS 50000000u
+
+enum wait_kind {
+    WAIT_NOTHING,
+    WAIT_LOCK,    /* for a lock; whom: its owner */
+    WAIT_WORKERS, /* the master, for its workers */
+    WAIT_ROOM,    /* a worker, until reduce has taken earlier results; whom: the master */
+    WAIT_MEETING  /* for the other ranks of the job to attach */
+};
+
+struct wait {
+    enum wait_kind kind;
+    uint32_t whom;
+    const char *where; /* "file:line", or NULL */
+    uint64_t since_ns; /* 0: not published yet */
+    unsigned steps;
+};
+
+/* Begins to wait. whom: a member's id, or 0. Costs nothing: nothing is published yet. */
+void wait_begin(struct wait *wait, enum wait_kind kind, const char *where, uint32_t whom);
+
+/* Names whom the wait is for from now on: a lock changes its owner. */
+void wait_for(struct wait *wait, uint32_t whom);
+
+/* Does one cheap step and returns true; false where they are used up and it is time to park. */
+bool wait_pause(struct wait *wait);
+
+/*
+ * Sleeps while *word is seen, at most WAIT_PARK_NS. sleepers: counts those who sleep, for wait_wake(); or
+ * NULL, where whoever changes the word knows by other means that somebody sleeps.
+ * Returns false where nobody woke it in all that time.
+ */
+bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *sleepers);
+
+/* Says that the wait is over. Keeps errno. */
+void wait_end(struct wait *wait);
+
+/* For whoever changed word, after the change: wakes all who sleep on it. A load where none does. */
+void wait_wake(_Atomic uint32_t *word, _Atomic uint32_t *sleepers);
+
+/* Publishes at once, without a step: for waits that sleep by other means than wait_park(). */
+void wait_publish(struct wait *wait);
+
+#endif

@@ -1,0 +1,81 @@
+#include "run/placement.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/env.h"
+#include "host/affinity.h"
+
+/* The topology of the processors in mask, kept from call to call. */
+static struct {
+    pthread_mutex_t mutex;
+    struct topology *topology;
+    cpu_set_t *mask;
+    size_t mask_bytes;
+} kept = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+static bool is_wanted(void)
+{
+    const char *text = env_text(ENV_BIND);
+
+    if (text == NULL || strcmp(text, "share") == 0)
+        return true;
+    if (strcmp(text, "none") != 0)
+        env_warn(ENV_BIND, "share or none");
+    return strcmp(text, "none") != 0;
+}
+
+/* Whether the batch system gave this job fewer cores than its processes are confined to. */
+static bool is_granted_less(const struct topology *topology)
+{
+    long granted;
+
+    return env_int(ENV_PBS_NUM_PPN, 1, topology->n_pus, &granted) == ENV_GOOD && granted < topology->n_cores;
+}
+
+/* Takes ownership of mask. */
+static void keep_topology_of(cpu_set_t *mask, size_t mask_bytes)
+{
+    if (kept.mask != NULL && kept.mask_bytes == mask_bytes && CPU_EQUAL_S(mask_bytes, kept.mask, mask)) {
+        CPU_FREE(mask);
+        return;
+    }
+    topology_destroy(kept.topology);
+    if (kept.mask != NULL)
+        CPU_FREE(kept.mask);
+    kept.mask = mask;
+    kept.mask_bytes = mask_bytes;
+    kept.topology = topology_load(mask, mask_bytes, NULL);
+}
+
+static struct binding_plan *plan_in(const struct topology *topology, uint32_t np)
+{
+    struct binding_plan *plan;
+
+    if (topology == NULL || is_granted_less(topology))
+        return NULL;
+    plan = binding_plan_create(topology, (int)np, BINDING_SHARE);
+    if (plan != NULL && plan->width > 0 && plan->is_this_machine)
+        return plan;
+    binding_plan_destroy(plan);
+    return NULL;
+}
+
+struct binding_plan *placement_plan(uint32_t np)
+{
+    struct binding_plan *plan = NULL;
+    cpu_set_t *mask;
+    size_t mask_bytes;
+
+    if (!is_wanted())
+        return NULL;
+    mask = affinity_read(&mask_bytes);
+    if (mask == NULL)
+        return NULL;
+    pthread_mutex_lock(&kept.mutex);
+    keep_topology_of(mask, mask_bytes);
+    plan = plan_in(kept.topology, np);
+    pthread_mutex_unlock(&kept.mutex);
+    return plan;
+}

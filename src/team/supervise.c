@@ -1,0 +1,183 @@
+#include "team/supervise.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "host/doorbell.h"
+#include "memory/member.h"
+#include "memory/recover.h"
+
+/*
+ * How often children are asked whether they have ended, where that cannot be polled; and where it can, but only by a
+ * pipe: whatever the child started and left behind may hold the other end open.
+ */
+#define ASK_NS         5000000u
+#define ASK_BY_PIPE_NS 20000000u
+
+int supervise_init(struct supervise *set, uint32_t n, int doorbell)
+{
+    *set = (struct supervise){.doorbell = doorbell};
+    set->children = calloc(n, sizeof *set->children);
+    set->polled = calloc((size_t)n + 1, sizeof *set->polled);
+    if (set->children != NULL && set->polled != NULL)
+        return 0;
+    supervise_fini(set);
+    errno = ENOMEM;
+    return -1;
+}
+
+int supervise_fork(struct supervise *set, uint32_t rank, uint32_t member, void (*body)(void *argument),
+                   void *argument)
+{
+    struct supervise_child *child = &set->children[set->n_started];
+
+    if (process_fork(&child->process, body, argument) != 0)
+        return -1;
+    child->rank = rank;
+    child->member = member;
+    set->n_started++;
+    set->n_running++;
+    return 0;
+}
+
+/* Whatever waits for the member has to learn of its end, and what it held has to come free. */
+static void end_membership(const struct supervise_child *child)
+{
+    bool left = child->end.how == PROCESS_EXITED && child->end.code == 0;
+
+    if (child->member == 0)
+        return;
+    if (left && !member_holds_any(child->member))
+        member_release(child->member);
+    else
+        recover_member(child->member);
+}
+
+static bool runs(const struct supervise_child *child)
+{
+    return child->end.how == PROCESS_RUNS;
+}
+
+/* Asks child whether it has ended. */
+static void reap(struct supervise *set, struct supervise_child *child,
+                 void (*ended)(const struct supervise_child *child, void *argument), void *argument)
+{
+    if (process_reap(&child->process, &child->end) == PROCESS_RUNS) {
+        if (child->ready)
+            process_forget_end_fd(&child->process);
+        return;
+    }
+    set->n_running--;
+    end_membership(child);
+    ended(child, argument);
+}
+
+/*
+ * The running children that can be polled, then the doorbell. No entry for others: poll(2) refuses more entries than
+ * files may be open, even if they ask for nothing.
+ */
+static nfds_t fill_polled(struct supervise *set)
+{
+    nfds_t n = 0;
+
+    for (uint32_t i = 0; i < set->n_started; i++) {
+        if (runs(&set->children[i]) && set->children[i].process.end_fd >= 0)
+            set->polled[n++] = (struct pollfd){.fd = set->children[i].process.end_fd, .events = POLLIN};
+    }
+    if (set->doorbell >= 0)
+        set->polled[n++] = (struct pollfd){.fd = set->doorbell, .events = POLLIN};
+    return n;
+}
+
+/* Takes poll(2)'s answers, in the order of fill_polled(). */
+static void note_ready(struct supervise *set)
+{
+    nfds_t n = 0;
+
+    for (uint32_t i = 0; i < set->n_started; i++) {
+        if (runs(&set->children[i]) && set->children[i].process.end_fd >= 0)
+            set->children[i].ready = set->polled[n++].revents != 0;
+    }
+    if (set->doorbell >= 0 && set->polled[n].revents != 0)
+        doorbell_clear(set->doorbell);
+}
+
+static void forget_ready(struct supervise *set)
+{
+    for (uint32_t i = 0; i < set->n_started; i++)
+        set->children[i].ready = false;
+}
+
+/* The longest that may be slept without asking those whose end poll(2) might not tell. */
+static uint64_t longest_sleep(const struct supervise *set)
+{
+    uint64_t longest = UINT64_MAX;
+
+    for (uint32_t i = 0; i < set->n_started; i++) {
+        if (!runs(&set->children[i]) || set->children[i].process.is_certain)
+            continue;
+        if (set->children[i].process.end_fd < 0)
+            return ASK_NS;
+        longest = ASK_BY_PIPE_NS;
+    }
+    return longest;
+}
+
+static struct timespec to_timespec(uint64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+}
+
+static void wait_for_events(struct supervise *set, uint64_t timeout_ns)
+{
+    uint64_t longest = longest_sleep(set);
+    struct timespec timeout = to_timespec(timeout_ns < longest ? timeout_ns : longest);
+    nfds_t n = fill_polled(set);
+
+    if (ppoll(set->polled, n, &timeout, NULL) >= 0) {
+        note_ready(set);
+        return;
+    }
+    forget_ready(set);
+    /* A signal is as good as an early wake-up. Else, no memory or RLIMIT_NOFILE lowered meanwhile: without a rest the
+     * caller would spin. */
+    if (errno == EINTR)
+        return;
+    timeout = to_timespec(timeout_ns < ASK_NS ? timeout_ns : ASK_NS);
+    nanosleep(&timeout, NULL);
+    for (uint32_t i = 0; i < set->n_started; i++)
+        set->children[i].process.is_certain = false;
+}
+
+void supervise_wait(struct supervise *set, uint64_t timeout_ns,
+                    void (*ended)(const struct supervise_child *child, void *argument), void *argument)
+{
+    wait_for_events(set, timeout_ns);
+    for (uint32_t i = 0; i < set->n_started; i++) {
+        struct supervise_child *child = &set->children[i];
+
+        if (runs(child) && (child->ready || !child->process.is_certain))
+            reap(set, child, ended, argument);
+    }
+}
+
+void supervise_signal(struct supervise *set, int signal)
+{
+    for (uint32_t i = 0; i < set->n_started; i++) {
+        if (runs(&set->children[i]))
+            process_signal(&set->children[i].process, signal);
+    }
+}
+
+void supervise_fini(struct supervise *set)
+{
+    int saved_errno = errno;
+
+    free(set->children);
+    free(set->polled);
+    set->children = NULL;
+    set->polled = NULL;
+    errno = saved_errno;
+}

@@ -1,0 +1,52 @@
+/*
+ * supervise.h: a set of children, from their start to the last one's end: who waits for them sees their
+ * deaths at once, and can end them all. The same for a map's workers and the launcher's ranks.
+ */
+#ifndef TEAM_SUPERVISE_H
+#define TEAM_SUPERVISE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/process.h"
+
+struct supervise_child {
+    struct process process;
+    uint32_t rank;
+    uint32_t member;        /* its member id; 0: none */
+    struct process_end end; /* PROCESS_RUNS until it has ended */
+    bool ready;             /* it may have ended: poll(2) said so */
+};
+
+struct supervise {
+    struct supervise_child *children; /* n_started of them */
+    struct pollfd *polled;            /* room for all and the doorbell */
+    uint32_t n_started;
+    uint32_t n_running;
+    int doorbell; /* wakes supervise_wait(); -1: none */
+};
+
+/* Makes room for up to n children. Returns 0, or -1 with errno ENOMEM. */
+int supervise_init(struct supervise *set, uint32_t n, int doorbell);
+
+/*
+ * Forks the next child, see process_fork(). member is its reserved slot.
+ * Returns 0, or -1 with errno; the set is then as it was.
+ */
+int supervise_fork(struct supervise *set, uint32_t rank, uint32_t member, void (*body)(void *argument),
+                   void *argument);
+
+/*
+ * Waits until a child ends or the doorbell rings, at most timeout_ns; 0 only looks.
+ * Calls ended for each child that ended: its member is by then given back, or recovered where it died.
+ */
+void supervise_wait(struct supervise *set, uint64_t timeout_ns,
+                    void (*ended)(const struct supervise_child *child, void *argument), void *argument);
+
+/* Sends signal to all that run. */
+void supervise_signal(struct supervise *set, int signal);
+
+/* Frees the set; children must not run any more. Keeps errno. */
+void supervise_fini(struct supervise *set);
+
+#endif

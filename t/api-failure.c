@@ -1,0 +1,346 @@
+/* What a map says when an item fails or a worker dies, each by its cause; and that nothing is left, and the next is right. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sharedmem.h>
+
+#include "tap.h"
+
+#define BAD_ITEM 17
+
+enum way { RETURN, FAIL, EXIT_3, EXIT_0, ABORT, SEGV, KILL, TERM, BAD_FREE, INNER_MAP };
+
+static int bad_work(size_t i, void *result, void *context);
+
+static void crash(void)
+{
+    volatile int *volatile nowhere = NULL;
+
+    /* Past a sanitizer's own handler: what counts is how the process ends. */
+    signal(SIGSEGV, SIG_DFL);
+    *nowhere = 1;
+    raise(SIGSEGV);
+}
+
+static void go_wrong(enum way way)
+{
+    int outside;
+
+    switch (way) {
+    case EXIT_3:
+        exit(3);
+    case EXIT_0:
+        exit(0);
+    case ABORT:
+        signal(SIGABRT, SIG_DFL);
+        abort();
+    case SEGV:
+        crash();
+        break;
+    case KILL:
+        kill(getpid(), SIGKILL);
+        break;
+    case TERM:
+        kill(getpid(), SIGTERM);
+        break;
+    case BAD_FREE:
+        sharedmem_free(&outside);
+        break;
+    case INNER_MAP:
+        sharedmem_map(20, bad_work, &(enum way){RETURN}, .np = 2);
+        break;
+    default:
+        break;
+    }
+}
+
+static int bad_work(size_t i, void *result, void *context)
+{
+    enum way way = *(enum way *)context;
+
+    (void)result;
+    if (i != BAD_ITEM)
+        return 0;
+    if (way == FAIL)
+        return sharedmem_fail(-7, "cannot open %s", "input.nml");
+    go_wrong(way);
+    return 5;
+}
+
+static const struct {
+    const char *name;
+    enum way way;
+    int kind, code;
+    const char *message; /* a part of it */
+} rows[] = {
+    {"returned", RETURN, SHAREDMEM_ERROR_RETURNED, 5, "item 17 failed with code 5"},
+    {"sharedmem_fail", FAIL, SHAREDMEM_ERROR_RETURNED, -7, "code -7 in worker"},
+    {"its message", FAIL, SHAREDMEM_ERROR_RETURNED, -7, ": cannot open input.nml"},
+    {"exit(3)", EXIT_3, SHAREDMEM_ERROR_EXITED, 3, "called exit(3) while it did item 17"},
+    {"exit(0)", EXIT_0, SHAREDMEM_ERROR_EXITED, 0, "called exit(0) while it did item 17"},
+    {"abort()", ABORT, SHAREDMEM_ERROR_SIGNAL, SIGABRT, "while it did item 17"},
+    {"a null pointer", SEGV, SHAREDMEM_ERROR_SIGNAL, SIGSEGV, "while it did item 17"},
+    {"SIGKILL", KILL, SHAREDMEM_ERROR_SIGNAL, SIGKILL, "while it did item 17"},
+    {"SIGTERM", TERM, SHAREDMEM_ERROR_SIGNAL, SIGTERM, "while it did item 17"},
+    {"an uncaught error", BAD_FREE, SHAREDMEM_ERROR_USAGE, EINVAL, "not memory of the shared heap"},
+    {"an uncaught map", INNER_MAP, SHAREDMEM_ERROR_RETURNED, 5, "item 17 failed with code 5"},
+};
+
+static int twice(size_t i, void *result, void *context)
+{
+    (void)context;
+    *(size_t *)result = 2 * i;
+    return 0;
+}
+
+static bool next_map_is_right(void)
+{
+    size_t results[64];
+
+    if (sharedmem_map(64, twice, NULL, .np = 3, .results = results, .result_size = sizeof *results) != 0)
+        return false;
+    for (size_t i = 0; i < 64; i++) {
+        if (results[i] != 2 * i)
+            return false;
+    }
+    return sharedmem_heap_check(NULL) == 0;
+}
+
+static void test_ways(void)
+{
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        enum way way = rows[r].way;
+        sharedmem_error error;
+        int result = sharedmem_map(100, bad_work, &way, .np = 3, .error = &error);
+
+        test_ok(result == -1 && errno == ECANCELED, "%s: the map fails", rows[r].name);
+        test_int(rows[r].kind, error.kind, "its kind");
+        test_int(rows[r].code, error.code, "its code");
+        test_int(BAD_ITEM, (long long)error.item, "its item");
+        test_has(rows[r].message, error.message, "its message");
+        test_ok(error.rank >= 0 && error.rank < 3 && error.pid > 0 && error.pid != getpid(), "its rank and process");
+        test_has("api-failure.c:", error.where, "its place");
+        test_int(0, test_children(), "no process is left");
+        test_ok(next_map_is_right(), "the next map is right and the heap whole");
+    }
+}
+
+static void test_serial(void)
+{
+    sharedmem_error error;
+    enum way way = FAIL;
+    int result = sharedmem_map(100, bad_work, &way, .backend = SHAREDMEM_SERIAL, .error = &error);
+
+    test_ok(result == -1 && errno == ECANCELED && error.item == BAD_ITEM && error.code == -7, "SERIAL says the same");
+    test_has("cannot open input.nml", error.message, "with its message");
+}
+
+static int fail_to_reduce(size_t i, void *result, void *context)
+{
+    (void)result;
+    (void)context;
+    return i == 30 ? sharedmem_fail(9, "too much") : 0;
+}
+
+static void test_reduce(void)
+{
+    sharedmem_error error;
+
+    for (int backend = SHAREDMEM_PROCESSES; backend <= SHAREDMEM_SERIAL; backend++) {
+        int result = sharedmem_map(100000, twice, NULL, .np = 3, .result_size = sizeof(size_t), .backend = backend,
+                                   .reduce = fail_to_reduce, .error = &error);
+
+        test_ok(result == -1 && errno == ECANCELED && error.kind == SHAREDMEM_ERROR_RETURNED, "reduce fails");
+        test_ok(error.code == 9 && error.item == 30 && error.rank == -1, "its code, item, and no rank");
+        test_has("reduce of item 30 failed with code 9: too much", error.message, "its message");
+        test_int(0, test_children(), "no process is left");
+    }
+}
+
+static int hang_or_die(size_t i, void *result, void *context)
+{
+    (void)result;
+    (void)context;
+    if (i == 0)
+        return 4;
+    for (;;)
+        pause();
+}
+
+static void test_others_hang(void)
+{
+    sharedmem_error error;
+    int result = sharedmem_map(4, hang_or_die, NULL, .np = 4, .schedule = SHAREDMEM_STATIC, .error = &error);
+
+    test_ok(result == -1 && error.item == 0 && error.code == 4, "one fails while others hang: the map ends");
+    test_int(0, test_children(), "and they with it");
+}
+
+static void *collect_children(void *stop)
+{
+    while (!*(volatile bool *)stop) {
+        if (waitpid(-1, NULL, WNOHANG) <= 0)
+            usleep(100);
+    }
+    return NULL;
+}
+
+/* A program that collects any child takes the map's statuses. What it does right is right; a death is still one. */
+static void test_statuses_taken(void)
+{
+    bool stop = false;
+    enum way way = KILL;
+    sharedmem_error error;
+    pthread_t thread;
+    int result;
+
+    pthread_create(&thread, NULL, collect_children, &stop);
+    test_ok(next_map_is_right(), "a program that waits for any child");
+    result = sharedmem_map(100, bad_work, &way, .np = 3, .error = &error);
+    test_ok(result == -1 && error.item == BAD_ITEM, "a death is an error there too");
+    stop = true;
+    pthread_join(thread, NULL);
+    signal(SIGCHLD, SIG_IGN);
+    result = sharedmem_map(100, bad_work, &way, .np = 3, .error = &error);
+    test_ok(result == -1 && error.item == BAD_ITEM && error.kind == SHAREDMEM_ERROR_EXITED, "and where SIGCHLD is ignored");
+    test_has("SIGCHLD", error.message, "which is said");
+    signal(SIGCHLD, SIG_DFL);
+}
+
+/* The master is killed: its workers hold the other end of a pipe, which closes when the last has ended. */
+static int hold_pipe(size_t i, void *result, void *context)
+{
+    (void)i;
+    (void)result;
+    if (write(((int *)context)[1], "x", 1) == 1)
+        for (;;)
+            pause();
+    return 0;
+}
+
+static void test_master_killed(void)
+{
+    int ends[2];
+    char byte;
+    pid_t pid;
+    int got = 0;
+
+    if (pipe(ends) != 0)
+        return;
+    pid = fork();
+    if (pid == 0) {
+        sharedmem_map(4, hold_pipe, ends, .np = 4, .schedule = SHAREDMEM_STATIC);
+        test_child_exit(0);
+    }
+    close(ends[1]);
+    while (got < 4 && read(ends[0], &byte, 1) == 1)
+        got++;
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    test_int(4, got, "four workers hang");
+    test_int(0, read(ends[0], &byte, 1), "none outlives its master");
+    close(ends[0]);
+    /* The harness made this process the one that orphans come to. */
+    while (waitpid(-1, NULL, 0) > 0)
+        ;
+}
+
+/* ---- Limits, each in a child; root is not held by RLIMIT_NPROC, so that child is another user ---- */
+
+static bool told_of_processes(void)
+{
+    struct rlimit limit = {1, 1};
+    sharedmem_error error;
+
+    if (geteuid() == 0 && setuid(65533) != 0)
+        return false;
+    setrlimit(RLIMIT_NPROC, &limit);
+    return sharedmem_map(100, twice, NULL, .np = 8, .result_size = 8, .error = &error) == -1 && errno == EAGAIN &&
+           error.kind == SHAREDMEM_ERROR_SYSTEM && strstr(error.message, "ulimit -u") != NULL && test_children() == 0;
+}
+
+static bool works_without_files(void)
+{
+    struct rlimit limit = {(rlim_t)test_fds() + 2, 4096};
+
+    setrlimit(RLIMIT_NOFILE, &limit);
+    return next_map_is_right();
+}
+
+static bool told_of_memory(void)
+{
+    sharedmem_error error;
+
+    setenv("SHAREDMEM_HEAP", "32M", 1);
+    errno = 0;
+    if (sharedmem_malloc((size_t)1 << 30) != NULL || errno != ENOMEM)
+        return false;
+    return sharedmem_map(1000, twice, NULL, .np = 2, .result_size = 1 << 20, .schedule = SHAREDMEM_STATIC, .error = &error,
+                         .reduce = fail_to_reduce) == -1 &&
+           errno == ENOMEM && error.kind == SHAREDMEM_ERROR_NO_MEMORY && strstr(error.message, "SHAREDMEM_HEAP") != NULL &&
+           sharedmem_heap_check(NULL) == 0;
+}
+
+static bool told_of_address_space(void)
+{
+    struct rlimit limit = {(rlim_t)16 << 20, RLIM_INFINITY};
+    sharedmem_error error;
+
+    setrlimit(RLIMIT_AS, &limit);
+    return sharedmem_map(10, twice, NULL, .np = 2, .result_size = 8, .error = &error) == -1 && errno == ENOMEM &&
+           error.message[0] != '\0';
+}
+
+static bool told_of_file_size(void)
+{
+    struct rlimit limit = {4096, 4096};
+    sharedmem_error error;
+
+    setrlimit(RLIMIT_FSIZE, &limit);
+    return sharedmem_map(10, twice, NULL, .np = 2, .result_size = 8, .error = &error) == -1 && errno == EFBIG &&
+           strstr(error.message, "ulimit -f") != NULL;
+}
+
+/* Before this process has shared memory of its own, so that each child makes its own under the limit. */
+static void test_in_child(bool (*holds)(void), const char *what)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0)
+        test_child_exit(holds() ? 0 : 1);
+    waitpid(pid, &status, 0);
+    test_int(0, status, "%s", what);
+}
+
+int main(void)
+{
+    test_begin(120);
+    setenv("SHAREDMEM_HEAP", "64M", 1);
+    test_in_child(told_of_processes, "no processes left: EAGAIN, and what to raise");
+    test_in_child(works_without_files, "no file descriptors left: it works all the same");
+    test_in_child(told_of_memory, "no shared memory left: ENOMEM, and what to set");
+    test_in_child(told_of_file_size, "a file size limit of a page: EFBIG, and what to raise");
+    unsetenv("SHAREDMEM_HEAP");
+    if (test_address_sanitized() || test_thread_sanitized() || test_under_valgrind())
+        test_skip("an address space limit is no use here");
+    else
+        test_in_child(told_of_address_space, "no address space: ENOMEM");
+    setenv("SHAREDMEM_HEAP", "64M", 1);
+    test_ways();
+    test_serial();
+    test_reduce();
+    test_others_hang();
+    test_statuses_taken();
+    test_master_killed();
+    return test_end();
+}

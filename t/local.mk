@@ -1,0 +1,108 @@
+# The tests. A new one is one word in one of these lists; an api or a fault test says its library as well.
+
+# Units, t/NAME.t from t/NAME.c: they see the library's internal names.
+unit_tests = \
+	t/attach.t \
+	t/binding.t \
+	t/binding_plan.t \
+	t/cpu_count.t \
+	t/doorbell.t \
+	t/env.t \
+	t/error.t \
+	t/futex.t \
+	t/heap.t \
+	t/limits.t \
+	t/lock.t \
+	t/member.t \
+	t/options.t \
+	t/pages.t \
+	t/parse.t \
+	t/process.t \
+	t/schedule.t \
+	t/segment.t \
+	t/supervise.t \
+	t/topology.t \
+	t/undo.t \
+	t/wait.t
+
+# What users have, the public header and the shared library. Each with
+#	t_api_NAME_t_LDADD = $(api_libraries)
+#	t_api_NAME_t_LDFLAGS = $(api_ldflags)
+api_tests = \
+	t/api-core.t \
+	t/api-errors.t \
+	t/api-failure.t \
+	t/api-map.t
+t_api_core_t_LDADD = $(api_libraries)
+t_api_core_t_LDFLAGS = $(api_ldflags)
+t_api_errors_t_LDADD = $(api_libraries)
+t_api_errors_t_LDFLAGS = $(api_ldflags)
+t_api_failure_t_LDADD = $(api_libraries)
+t_api_failure_t_LDFLAGS = $(api_ldflags)
+t_api_map_t_LDADD = $(api_libraries)
+t_api_map_t_LDFLAGS = $(api_ldflags)
+
+# Deaths between any two stores, in a library that can die there. Each with
+#	t_fault_NAME_t_LDADD = $(fault_libraries)
+#	t_fault_NAME_t_CPPFLAGS = $(fault_cppflags)
+fault_tests = \
+	t/fault-heap.t \
+	t/fault-map.t
+t_fault_heap_t_LDADD = $(fault_libraries)
+t_fault_heap_t_CPPFLAGS = $(fault_cppflags)
+t_fault_map_t_LDADD = $(fault_libraries)
+t_fault_map_t_CPPFLAGS = $(fault_cppflags)
+
+shell_tests = \
+	t/house-floors.t \
+	t/house-header.t \
+	t/house-symbols.t \
+	t/install.t
+
+compiled_tests = $(unit_tests) $(api_tests) $(fault_tests)
+check_PROGRAMS += $(compiled_tests)
+dist_check_SCRIPTS += $(shell_tests)
+TESTS += $(compiled_tests) $(shell_tests)
+EXTRA_DIST += t/tap.sh t/machines t/topologies
+
+# Automake takes t/NAME.c for t/NAME.t, and LDADD, where nothing else is said.
+AM_DEFAULT_SOURCE_EXT = .c
+LDADD = t/libtap.la src/libinternal.la -lpthread
+
+check_LTLIBRARIES += t/libtap.la
+t_libtap_la_SOURCES = t/tap.c t/tap.h
+
+# -no-install: the program itself can be run, by hand and in a debugger, without libtool's wrapper script.
+api_libraries = t/libtap.la libsharedmem.la -lpthread
+api_ldflags = $(AM_LDFLAGS) -no-install
+
+check_LTLIBRARIES += t/libfault.la
+fault_cppflags = $(AM_CPPFLAGS) -DSHAREDMEM_FAULT_INJECTION
+fault_libraries = t/libtap.la t/libfault.la -lpthread
+t_libfault_la_SOURCES = $(library_sources)
+t_libfault_la_CPPFLAGS = $(fault_cppflags)
+t_libfault_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS) -pthread
+t_libfault_la_LIBADD = $(HWLOC_LIBS)
+
+TEST_EXTENSIONS = .t
+T_LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+
+# What tests in shell need of configure. A sanitizer's finding must fail the test, and makes it slow.
+AM_TESTS_ENVIRONMENT = \
+	builddir='$(builddir)'; export builddir; \
+	CC='$(CC)'; export CC; \
+	CXX='$(SHAREDMEM_CXX)'; export CXX; \
+	SANITIZER_CFLAGS='$(SANITIZER_CFLAGS)'; export SANITIZER_CFLAGS;
+if SANITIZED
+AM_TESTS_ENVIRONMENT += \
+	TEST_TIME_SCALE=$${TEST_TIME_SCALE-5}; export TEST_TIME_SCALE; \
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:$$UBSAN_OPTIONS; export UBSAN_OPTIONS;
+endif
+
+# The compiled tests again, each under valgrind: make check-valgrind valgrind_tests='t/heap.t t/lock.t'
+valgrind_tests = $(compiled_tests)
+VALGRIND = valgrind -q --error-exitcode=99 --leak-check=no --trace-children=no
+.PHONY: check-valgrind
+check-valgrind: all
+	TEST_TIME_SCALE=$${TEST_TIME_SCALE-10} $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(valgrind_tests)' \
+	  T_LOG_COMPILER='$(VALGRIND)'
