@@ -1,0 +1,45 @@
+# The manual. Each page in section 3 is for a group of calls; the other names of the group lead to it.
+dist_man_MANS += \
+	doc/sharedmem.7 \
+	doc/sharedmem_cpu_count.3 \
+	doc/sharedmem_error.3 \
+	doc/sharedmem_malloc.3 \
+	doc/sharedmem_map.3
+
+names_of_cpu_count = \
+	doc/links/sharedmem_available_memory.3 \
+	doc/links/sharedmem_cpu_count_source.3 \
+	doc/links/sharedmem_total_memory.3 \
+	doc/links/sharedmem_version.3
+names_of_error = \
+	doc/links/sharedmem_fail.3 \
+	doc/links/sharedmem_fail_message.3 \
+	doc/links/sharedmem_print_error.3 \
+	doc/links/sharedmem_set_log.3 \
+	doc/links/sharedmem_set_uncaught.3 \
+	doc/links/sharedmem_uncaught.3
+names_of_malloc = \
+	doc/links/sharedmem_aligned_alloc.3 \
+	doc/links/sharedmem_calloc.3 \
+	doc/links/sharedmem_free.3 \
+	doc/links/sharedmem_heap_check.3 \
+	doc/links/sharedmem_is_shared.3 \
+	doc/links/sharedmem_realloc.3 \
+	doc/links/sharedmem_usable_size.3
+names_of_map = \
+	doc/links/sharedmem_map_with.3 \
+	doc/links/sharedmem_rank.3 \
+	doc/links/sharedmem_size.3
+
+man_links = $(names_of_cpu_count) $(names_of_error) $(names_of_malloc) $(names_of_map)
+man_MANS = $(man_links)
+CLEANFILES += $(man_links)
+
+$(names_of_cpu_count):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_cpu_count.3' >$@
+$(names_of_error):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_error.3' >$@
+$(names_of_malloc):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_malloc.3' >$@
+$(names_of_map):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_map.3' >$@

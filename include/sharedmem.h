@@ -156,8 +156,12 @@ SHAREDMEM_API uint64_t sharedmem_available_memory(void);
  * has no name in the file system and is gone with the last process. Its size is SHAREDMEM_HEAP where set
  * (64M, 2G), else what memory and limits allow; pages cost nothing until they are touched.
  *
- * Blocks are aligned to 64 bytes. All calls are as those of malloc(3): NULL with errno ENOMEM where memory
- * has run out, EAGAIN where the program has more threads and processes than the member table's 16,383.
+ * Blocks are aligned to 64 bytes. All calls are as those of malloc(3): NULL with errno
+ *   ENOMEM   memory has run out, of the heap or of the machine
+ *   EAGAIN   the program has more threads and processes than the member table's 16,383
+ *   EINVAL   SHAREDMEM_HEAP is less than 16M or more than 8192G
+ *   EFBIG    ulimit -f, which limits the heap too, is less than it needs
+ *   or what memfd_create(2) says. Where there can be no heap at all, a warning says why, once.
  * They may wait, for microseconds, for another member's call. They are not for signal handlers: inside a
  * handler that interrupted one of them they fail with EDEADLK.
  */
@@ -200,7 +204,9 @@ SHAREDMEM_API bool sharedmem_is_shared(const void *address);
  * Checks the whole heap: every list, every block, every sum.
  *
  * error: filled with the first thing found wrong; may be NULL.
- * Returns 0 where the heap is whole, else -1 with errno EUCLEAN. Blocks other members' allocations meanwhile.
+ * Returns 0 where the heap is whole, else -1 with errno EUCLEAN, or where there is none as
+ * sharedmem_malloc().
+ * Blocks other members' allocations meanwhile.
  */
 SHAREDMEM_API int sharedmem_heap_check(sharedmem_error *error);
 
@@ -263,12 +269,13 @@ typedef struct sharedmem_map_options {
  * after
  *   10 ms in the middle of one. Which items were done is then not known.
  * Returns 0, or -1 with errno and .error:
- *   ECANCELED  an item or reduce failed, or a worker died: kind RETURNED, SIGNAL or EXITED, with rank, pid,
- *   item
- *   EINVAL     a NULL work, .results without .result_size, n * result_size or n too large, negative np,
- *              unknown schedule or backend: kind USAGE
+ *   ECANCELED  an item or reduce failed, or a worker died: kind RETURNED, SIGNAL or EXITED, with rank, pid
+ *              and item; or the kind of an uncaught error within the item
+ *   EINVAL     a NULL work, .results without .result_size, n * result_size or n (2^48) too large, np negative
+ *              or over 16,382, unknown schedule or backend, SHAREDMEM_HEAP out of range: kind USAGE
  *   E2BIG      the options hold something that this version of the library does not know: kind USAGE
  *   ENOMEM     no shared memory for the results: kind NO_MEMORY
+ *   EFBIG      ulimit -f is less than the heap needs: kind NO_MEMORY
  *   EAGAIN     no more processes or members can be had: kind SYSTEM
  *   or what fork(2) or memfd_create(2) said: kind SYSTEM
  * Source: MapReduce.map of Python's sharedmem.

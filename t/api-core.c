@@ -1,4 +1,6 @@
-/* The core file of a crashed worker holds nothing of a 4 GiB heap, and writing it does not allocate the heap. */
+/*
+ * The core file of a crashed worker holds nothing of a 4 GiB heap, and writing it does not allocate the heap.
+ */
 #include <glob.h>
 #include <signal.h>
 #include <stdio.h>
@@ -45,7 +47,8 @@ static void check_core(void)
         return;
     }
     stat(cores.gl_pathv[0], &status);
-    test_ok(status.st_size < 32 << 20, "the core file is under 32 MiB (%lld bytes)", (long long)status.st_size);
+    test_ok(status.st_size < 32 << 20, "the core file is under 32 MiB (%lld bytes)",
+            (long long)status.st_size);
     test_ok(status.st_size > 4096, "and is a core file");
     unlink(cores.gl_pathv[0]);
     globfree(&cores);

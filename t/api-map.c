@@ -1,4 +1,6 @@
-/* sharedmem_map() as a program uses it: every way of results, schedules, worker counts; nothing left behind. */
+/*
+ * sharedmem_map() as a program uses it: every way of results, schedules, worker counts; nothing left behind.
+ */
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,10 +48,11 @@ static bool all_squares(const double *results, size_t n)
 
 enum where { SLOTS, PRIVATE, SHARED, N_WHERE };
 
-static bool map_squares(size_t n, int np, int schedule, size_t chunk, enum where where, bool reduce, int backend)
+static bool map_squares(size_t n, int np, int schedule, size_t chunk, enum where where, bool reduce,
+                        int backend)
 {
     struct seen seen = {.in_order = true}, want = {0};
-    double *results = where == PRIVATE ? malloc((n + 1) * sizeof *results)
+    double *results = where == PRIVATE  ? malloc((n + 1) * sizeof *results)
                       : where == SHARED ? sharedmem_malloc((n + 1) * sizeof *results)
                                         : NULL;
     bool good;
@@ -57,7 +60,8 @@ static bool map_squares(size_t n, int np, int schedule, size_t chunk, enum where
     if (results != NULL)
         memset(results, 0xff, (n + 1) * sizeof *results);
     good = sharedmem_map(n, square, &seen, .np = np, .schedule = schedule, .chunk = chunk, .results = results,
-                         .result_size = sizeof *results, .reduce = reduce ? add_up : NULL, .backend = backend) == 0;
+                         .result_size = sizeof *results, .reduce = reduce ? add_up : NULL,
+                         .backend = backend) == 0;
     for (size_t i = 0; i < n; i++)
         want.sum += (double)i * (double)i;
     if (reduce)
@@ -82,7 +86,8 @@ static bool map_all_ways(enum where where, bool reduce)
         good &= map_squares(ns[n], 0, 0, 0, where, reduce, SHAREDMEM_SERIAL);
         for (size_t p = 0; p < sizeof nps / sizeof *nps; p += test_under_valgrind() ? 3 : 1) {
             for (int schedule = SHAREDMEM_GUIDED; schedule <= SHAREDMEM_STATIC; schedule++)
-                good &= map_squares(ns[n], nps[p], schedule, chunks[(n + p) % 4], where, reduce, SHAREDMEM_PROCESSES);
+                good &= map_squares(ns[n], nps[p], schedule, chunks[(n + p) % 4], where, reduce,
+                                    SHAREDMEM_PROCESSES);
         }
     }
     return good;
@@ -104,7 +109,8 @@ static void test_long(void)
     size_t n = test_under_valgrind() ? 20000 : 300000;
 
     for (int schedule = SHAREDMEM_GUIDED; schedule <= SHAREDMEM_STATIC; schedule++)
-        test_ok(map_squares(n, 4, schedule, 0, SLOTS, true, 0), "%zu results through the ring, schedule %d", n, schedule);
+        test_ok(map_squares(n, 4, schedule, 0, SLOTS, true, 0), "%zu results through the ring, schedule %d",
+                n, schedule);
 }
 
 struct big {
@@ -132,7 +138,8 @@ static int check_big(size_t i, void *result, void *context)
 
 static void test_big_results(void)
 {
-    test_int(0, sharedmem_map(60, fill, NULL, .np = 3, .result_size = sizeof(struct big), .reduce = check_big),
+    test_int(0,
+             sharedmem_map(60, fill, NULL, .np = 3, .result_size = sizeof(struct big), .reduce = check_big),
              "results of 1 MiB, which begin as zero");
 }
 
@@ -223,7 +230,8 @@ static void test_nested(void)
 {
     double results[6];
 
-    test_int(0, sharedmem_map(6, map_inside, NULL, .np = 3, .results = results, .result_size = sizeof *results),
+    test_int(0,
+             sharedmem_map(6, map_inside, NULL, .np = 3, .results = results, .result_size = sizeof *results),
              "a map in a map");
     test_ok(results[0] == 2470 && results[5] == 2475, "is right");
 }
@@ -262,7 +270,9 @@ static int print_item(size_t i, void *result, void *context)
     return 0;
 }
 
-/* In a child whose stdout is a file: what was pending before the map, and what workers print, is there once. */
+/*
+ * In a child whose stdout is a file: what was pending before the map, and what workers print, is there once.
+ */
 static void test_stdio(void)
 {
     FILE *file = tmpfile();

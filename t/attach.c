@@ -1,5 +1,6 @@
 /*
- * Attach: processes born by exec get one segment at one address, and a pointer made in one is good in the others.
+ * Attach: processes born by exec get one segment at one address, and a pointer made in one is good in the
+ * others.
  * The test runs itself again as those processes: argv says what each is to do.
  */
 #include <errno.h>
@@ -34,15 +35,16 @@ struct meeting {
 /* ---- In the ranks ---- */
 
 /*
- * Takes the first n candidate addresses, so that this rank must say no to them. Under the thread sanitizer it says no
- * to all but the first anyhow, and may not even map there.
+ * Takes the first n candidate addresses, so that this rank must say no to them. Under the thread sanitizer it
+ * says no to all but the first anyhow, and may not even map there.
  */
 static void block_candidates(int n)
 {
     if (n > 1 && test_thread_sanitized())
         n = 1;
     for (int c = 0; c < n && attach_candidate((unsigned)c) != NULL; c++)
-        mmap(attach_candidate((unsigned)c), 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        mmap(attach_candidate((unsigned)c), 4096, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 }
 
 static int make_list(struct meeting *meeting, uint32_t followers)
@@ -68,7 +70,10 @@ static int follow_list(struct meeting *meeting)
     return node->value == 42 ? 0 : 3;
 }
 
-/* argv: rank, OFFSET of the meeting, RANK, how many FOLLOWERS, candidates to BLOCK. The errno, or 0, is the status. */
+/*
+ * argv: rank, OFFSET of the meeting, RANK, how many FOLLOWERS, candidates to BLOCK. The errno, or 0, is the
+ * status.
+ */
 static int be_rank(char **argv)
 {
     struct meeting *meeting;
@@ -210,7 +215,8 @@ static void test_inherited(void)
 
 static void test_bad_environment(void)
 {
-    static const char *const malformed[] = {"", "1", "1:2", "1:2:", "x:2:3", "0:2:3", "-1:2:3", "1:-2:3", "1:2:zz", "1:2:3:4"};
+    static const char *const malformed[] = {"",      "1",      "1:2",    "1:2:",   "x:2:3",
+                                            "0:2:3", "-1:2:3", "1:-2:3", "1:2:zz", "1:2:3:4"};
     struct job job = create(1);
     char good[ATTACH_JOB_BYTES];
     int null = open("/dev/null", O_RDWR), zero;

@@ -1,7 +1,7 @@
 /*
- * Death inside the heap: in a build where a process can be killed between any two stores, each call is made to die at
- * its first step, its second, and so on until it gets through. After each death the heap must be whole, have lost
- * one block at most, and work.
+ * Death inside the heap: in a build where a process can be killed between any two stores, each call is made
+ * to die at its first step, its second, and so on until it gets through. After each death the heap must be
+ * whole, have lost one block at most, and work.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -124,7 +124,10 @@ static const struct {
     {"alloc zeroed", prepare_nothing, alloc_zeroed},
 };
 
-/* Whether somebody waits for the victims and marks them, as a master does; else their lock's waiters find out. */
+/*
+ * Whether somebody waits for the victims and marks them, as a master does; else their lock's waiters find
+ * out.
+ */
 static bool seen = true;
 
 /* Does call in a member of its own that dies at step. Returns whether it came to that. */
@@ -181,7 +184,9 @@ static bool survives(void)
     return heap_free(block) == HEAP_GOOD && heap_check(NULL) == 0;
 }
 
-/* Dies at every step of call k. survivor: how whoever comes next gets the heap: by its lock, or by recovery. */
+/*
+ * Dies at every step of call k. survivor: how whoever comes next gets the heap: by its lock, or by recovery.
+ */
 static void test_call(size_t k, bool recover)
 {
     unsigned long step = 0;

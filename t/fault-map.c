@@ -1,7 +1,7 @@
 /*
- * Three hundred maps of which each loses a worker: killed at its own steps between two stores, in work, malloc, free
- * and while it stores its result, and from outside at any moment. Each map must say so, name the item, leave the heap
- * whole and no process, and the next map must be right.
+ * Three hundred maps of which each loses a worker: killed at its own steps between two stores, in work,
+ * malloc, free and while it stores its result, and from outside at any moment. Each map must say so, name the
+ * item, leave the heap whole and no process, and the next map must be right.
  */
 #include <errno.h>
 #include <signal.h>
@@ -97,8 +97,8 @@ static void note_times(uint64_t *ns, int n)
 {
     qsort(ns, (size_t)n, sizeof *ns, compare);
     if (n > 0)
-        test_note("from the last sign of life to the error: median %.2f ms, longest %.2f ms", (double)ns[n / 2] / 1e6,
-                  (double)ns[n - 1] / 1e6);
+        test_note("from the last sign of life to the error: median %.2f ms, longest %.2f ms",
+                  (double)ns[n / 2] / 1e6, (double)ns[n - 1] / 1e6);
 }
 
 static void test_deaths(size_t *in_place, int n)
@@ -161,8 +161,9 @@ static pid_t start_killer(unsigned after_us)
 static bool is_right(int result, const sharedmem_error *error)
 {
     /* The victim may have been done already, or have been killed before its first item. */
-    return result == 0 || (errno == ECANCELED && error->kind == SHAREDMEM_ERROR_SIGNAL && error->code == SIGKILL &&
-                           (error->item < N_ITEMS || error->item == SHAREDMEM_NO_ITEM));
+    return result == 0 ||
+           (errno == ECANCELED && error->kind == SHAREDMEM_ERROR_SIGNAL && error->code == SIGKILL &&
+            (error->item < N_ITEMS || error->item == SHAREDMEM_NO_ITEM));
 }
 
 static void test_kills(size_t *in_place, int n)

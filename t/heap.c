@@ -40,7 +40,8 @@ static void test_classes(void)
 
         fits &= size_class < HEAP_CLASSES && block >= bytes && block % HEAP_ALIGNMENT == 0;
         tight &= block <= bytes + bytes / 4 + HEAP_ALIGNMENT;
-        in_bits &= span_blocks(size_class) <= 64 && span_blocks(size_class) >= 4 && span_units(size_class) <= 16;
+        in_bits &=
+            span_blocks(size_class) <= 64 && span_blocks(size_class) >= 4 && span_units(size_class) <= 16;
     }
     test_ok(fits, "every small size has a class that holds it");
     test_ok(tight, "and is at most a quarter larger");
@@ -62,7 +63,7 @@ static void test_bins(void)
 
 static void test_sizes(void)
 {
-    static const size_t sizes[] = {0,     1,     63,     64,      65,      4095,    4096,      16384,
+    static const size_t sizes[] = {0,     1,     63,     64,      65,      4095,    4096,    16384,
                                    16385, 20000, 262143, 1 << 20, 3 << 20, 5000000, 33 << 20};
     struct heap_statistics before = statistics();
 
@@ -98,7 +99,8 @@ static void test_too_much(void)
     struct heap_statistics now = statistics();
 
     errno = 0;
-    test_ok(heap_alloc(now.capacity_bytes + 1, HEAP_ALIGNMENT) == NULL && errno == ENOMEM, "more than the heap");
+    test_ok(heap_alloc(now.capacity_bytes + 1, HEAP_ALIGNMENT) == NULL && errno == ENOMEM,
+            "more than the heap");
     errno = 0;
     test_ok(heap_alloc(SIZE_MAX, HEAP_ALIGNMENT) == NULL && errno == ENOMEM, "more than anything");
     errno = 0;
@@ -277,10 +279,14 @@ static void test_check_finds(void)
         uint64_t change;
         const char *what;
     } rows[] = {
-        {&span->free_bits, 8, 1, "a block marked free"},        {&span->bytes, 8, 7, "a span of another class"},
-        {&span->kind, 4, UNIT_NONE ^ UNIT_SPAN, "a lost span"}, {&run->n_units, 4, 1, "a block that is too long"},
-        {&run->bytes, 8, 1 << 20, "a size that does not fit"},  {&heap->used_units, 8, 1, "a wrong sum"},
-        {&heap->n_blocks, 8, 2, "a wrong count"},               {&heap->bin_map[1], 8, 1, "a wrong map"},
+        {&span->free_bits, 8, 1, "a block marked free"},
+        {&span->bytes, 8, 7, "a span of another class"},
+        {&span->kind, 4, UNIT_NONE ^ UNIT_SPAN, "a lost span"},
+        {&run->n_units, 4, 1, "a block that is too long"},
+        {&run->bytes, 8, 1 << 20, "a size that does not fit"},
+        {&heap->used_units, 8, 1, "a wrong sum"},
+        {&heap->n_blocks, 8, 2, "a wrong count"},
+        {&heap->bin_map[1], 8, 1, "a wrong map"},
         {&span[1].n_units, 4, 3, "a unit that is lost"},
     };
 

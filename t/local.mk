@@ -54,6 +54,7 @@ t_fault_map_t_LDADD = $(fault_libraries)
 t_fault_map_t_CPPFLAGS = $(fault_cppflags)
 
 shell_tests = \
+	t/examples.t \
 	t/house-floors.t \
 	t/house-header.t \
 	t/house-symbols.t \
@@ -63,7 +64,7 @@ compiled_tests = $(unit_tests) $(api_tests) $(fault_tests)
 check_PROGRAMS += $(compiled_tests)
 dist_check_SCRIPTS += $(shell_tests)
 TESTS += $(compiled_tests) $(shell_tests)
-EXTRA_DIST += t/tap.sh t/machines t/topologies
+EXTRA_DIST += t/tap.sh t/valgrind.supp t/machines t/topologies
 
 # Automake takes t/NAME.c for t/NAME.t, and LDADD, where nothing else is said.
 AM_DEFAULT_SOURCE_EXT = .c
@@ -101,8 +102,9 @@ endif
 
 # The compiled tests again, each under valgrind: make check-valgrind valgrind_tests='t/heap.t t/lock.t'
 valgrind_tests = $(compiled_tests)
-VALGRIND = valgrind -q --error-exitcode=99 --leak-check=no --trace-children=no
+VALGRIND = valgrind -q --error-exitcode=99 --leak-check=no --trace-children=no \
+	--suppressions=$(top_srcdir)/t/valgrind.supp
 .PHONY: check-valgrind
 check-valgrind: all
-	TEST_TIME_SCALE=$${TEST_TIME_SCALE-10} $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(valgrind_tests)' \
+	TEST_TIME_SCALE=$${TEST_TIME_SCALE-5} $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(valgrind_tests)' \
 	  T_LOG_COMPILER='$(VALGRIND)'

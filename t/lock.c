@@ -166,7 +166,8 @@ static void test_thread_that_ends(void)
 
     pthread_create(&thread, NULL, die_in_thread, &id);
     pthread_join(thread, NULL);
-    test_int(EOWNERDEAD, lock_acquire(&shared->lock, NULL), "a thread that ended in the lock is a dead owner");
+    test_int(EOWNERDEAD, lock_acquire(&shared->lock, NULL),
+             "a thread that ended in the lock is a dead owner");
     lock_mark_consistent(&shared->lock);
     lock_release(&shared->lock);
     recover_member(id);
@@ -176,8 +177,8 @@ static void find_sleeper(uint32_t id, enum member_state state)
 {
     struct member_shared *member = member_slot(id);
 
-    if (state == MEMBER_LIVE && atomic_load(&member->wait.kind) == WAIT_LOCK && atomic_load(&member->wait.word) != 0 &&
-        atomic_load(&member->wait.whom) == member_my_id)
+    if (state == MEMBER_LIVE && atomic_load(&member->wait.kind) == WAIT_LOCK &&
+        atomic_load(&member->wait.word) != 0 && atomic_load(&member->wait.whom) == member_my_id)
         atomic_fetch_add(&shared->ready, 1);
 }
 

@@ -35,7 +35,8 @@ static void test_ids(void)
     member_release(first);
     test_ok(member_is_gone(first), "a released one is");
     second = member_reserve();
-    test_ok(second != first && member_slot(second) == member_slot(first), "its slot comes again with another id");
+    test_ok(second != first && member_slot(second) == member_slot(first),
+            "its slot comes again with another id");
     member_release(first);
     test_ok(!member_is_gone(second), "an old id changes nothing");
     member_release(second);

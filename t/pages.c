@@ -187,7 +187,7 @@ static bool has_vm_flag(const void *address, const char *flag)
     char line[4096], begin[32];
     bool inside = false, found = false;
 
-    snprintf(begin, sizeof begin, "%lx-", (unsigned long)(uintptr_t)address);
+    snprintf(begin, sizeof begin, "%08lx-", (unsigned long)(uintptr_t)address);
     while (smaps != NULL && fgets(line, sizeof line, smaps) != NULL) {
         if (strncmp(line, begin, strlen(begin)) == 0)
             inside = true;

@@ -170,6 +170,26 @@ static void test_forgotten_end_fd(void)
     held(test_int(SIGTERM, end.code, "and is reaped without it"));
 }
 
+/* By pid where there is no end_fd, or none that can carry a signal. */
+static void test_signals(void)
+{
+    for (int forget = 0; forget < 2; forget++) {
+        struct process_end end;
+        struct process process;
+
+        process_fork(&process, hold_still, NULL);
+        if (forget)
+            process_forget_end_fd(&process);
+        errno = EDOM;
+        process_signal(&process, 0);
+        held(test_int(PROCESS_RUNS, process_reap(&process, &end), "signal 0 does nothing"));
+        process_signal(&process, SIGTERM);
+        await_end(&process, &end);
+        held(test_int(SIGTERM, end.code, "a child %s an end_fd gets a signal", forget ? "without" : "with"));
+        held(test_int(EDOM, errno, "errno is kept"));
+    }
+}
+
 /* ---- Ends that somebody else took ---- */
 
 static void test_ignored(void)
@@ -306,6 +326,7 @@ static void test_everywhere(void)
     test_ends();
     test_running();
     test_forgotten_end_fd();
+    test_signals();
     test_ignored();
     test_taken();
     test_no_fd_leaks();

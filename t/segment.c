@@ -1,4 +1,7 @@
-/* The segment: how large it is made, that it is sealed and kept out of cores, and that damaged headers are refused. */
+/*
+ * The segment: how large it is made, that it is sealed and kept out of cores, and that damaged headers are
+ * refused.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +37,8 @@ static void test_size_rule(void)
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         test_int((long long)rows[i].size,
-                 (long long)segment_size_rule(rows[i].total, rows[i].address_space, rows[i].file_size), "row %zu", i);
+                 (long long)segment_size_rule(rows[i].total, rows[i].address_space, rows[i].file_size),
+                 "row %zu", i);
 }
 
 static void limit(int resource, uint64_t soft)
@@ -173,10 +177,12 @@ static void test_parts(void)
     setenv("SHAREDMEM_HEAP", "64M", 1);
     test_int(0, segment_create(NULL), "a segment for this process");
     test_int(0, (long long)((uintptr_t)segment_base % PAGES_HUGE_BYTES), "at a multiple of 2 MiB");
-    test_ok(segment_contains(segment_base) && segment_contains(segment_base + segment_size - 1), "contains its ends");
-    test_ok(!segment_contains(segment_base - 1) && !segment_contains(segment_base + segment_size), "and no more");
-    test_int((long long)segment_part_end(SEGMENT_MEMBERS), (long long)segment_offset(segment_part(SEGMENT_HEAP)),
-             "the heap follows the members");
+    test_ok(segment_contains(segment_base) && segment_contains(segment_base + segment_size - 1),
+            "contains its ends");
+    test_ok(!segment_contains(segment_base - 1) && !segment_contains(segment_base + segment_size),
+            "and no more");
+    test_int((long long)segment_part_end(SEGMENT_MEMBERS),
+             (long long)segment_offset(segment_part(SEGMENT_HEAP)), "the heap follows the members");
     test_int((long long)segment_size, (long long)segment_part_end(SEGMENT_HEAP), "to the end");
 }
 

@@ -315,20 +315,27 @@ static void test_signal(void)
 
 /* ---- Few file descriptors ---- */
 
+static void limit_fds(rlim_t n, struct rlimit *before)
+{
+    struct rlimit limit;
+
+    getrlimit(RLIMIT_NOFILE, before);
+    limit = *before;
+    limit.rlim_cur = n;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* Of many children only the first ones have an end_fd, and they are more than poll(2) takes at this limit. */
 static void test_few_fds(void)
 {
-    struct rlimit before, few;
+    struct rlimit before;
     struct told told = {0};
     struct supervise set;
     uint32_t lost, without = 0;
     int status = 4;
 
-    getrlimit(RLIMIT_NOFILE, &before);
-    few = before;
-    few.rlim_cur = 32;
-    setrlimit(RLIMIT_NOFILE, &few);
     supervise_init(&set, MAX_CHILDREN, -1);
+    limit_fds((rlim_t)test_fds() + 16, &before);
     for (uint32_t rank = 0; rank < MAX_CHILDREN; rank++) {
         start(&set, rank, leave_with, &status);
         without += set.children[rank].process.end_fd < 0;
@@ -343,17 +350,14 @@ static void test_few_fds(void)
 
 static void test_no_fds(void)
 {
-    struct rlimit before, none;
+    struct rlimit before;
     struct told told = {0};
     struct supervise set;
     uint32_t without = 0;
     int status = 4;
 
-    getrlimit(RLIMIT_NOFILE, &before);
-    none = before;
-    none.rlim_cur = 0;
     supervise_init(&set, 5, -1);
-    setrlimit(RLIMIT_NOFILE, &none);
+    limit_fds(0, &before);
     for (uint32_t rank = 0; rank < 5; rank++) {
         start(&set, rank, rank == 4 ? hold_still : leave_with, &status);
         without += set.children[rank].process.end_fd < 0;
@@ -368,6 +372,27 @@ static void test_no_fds(void)
     held(test_ok(all_told_once(&told, 5), "once each"));
     held(test_int(4, told.ends[0].code, "with their codes"));
     supervise_fini(&set);
+}
+
+/* Then poll(2) refuses fds that it took before. */
+static void test_lowered_limit(void)
+{
+    int bell = doorbell_open(), status = 4;
+    struct rlimit before;
+    struct told told = {0};
+    struct supervise set;
+    uint32_t lost;
+
+    supervise_init(&set, 5, bell);
+    for (uint32_t rank = 0; rank < 5; rank++)
+        start(&set, rank, leave_with, &status);
+    limit_fds(0, &before);
+    lost = await_all(&set, &told);
+    setrlimit(RLIMIT_NOFILE, &before);
+    held(test_int(0, lost, "with a limit lowered meanwhile all ends are seen"));
+    held(test_ok(all_told_once(&told, 5), "once each"));
+    supervise_fini(&set);
+    close(bell);
 }
 
 /* ---- Members ---- */
@@ -430,6 +455,7 @@ static void test_everywhere(void)
     test_signal();
     test_few_fds();
     test_no_fds();
+    test_lowered_limit();
     held(test_int(fds, test_fds(), "no fd is left open"));
 }
 

@@ -37,7 +37,8 @@ int main(void)
     undo_set32(&shared->log, &shared->narrow[1], 6);
     undo_set64(&shared->log, &shared->wide[0], 7);
     undo_roll_back(&shared->log);
-    test_ok(shared->wide[0] == 3 && shared->narrow[0] == 0 && shared->narrow[1] == 2, "others go, in reverse");
+    test_ok(shared->wide[0] == 3 && shared->narrow[0] == 0 && shared->narrow[1] == 2,
+            "others go, in reverse");
     test_int(0, (long long)shared->log.count, "and the log is empty");
 
     shared->log.count = UNDO_CAPACITY + 5;

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "base/log.h"
 #include "base/parse.h"
@@ -18,9 +19,22 @@ static const struct {
     [ENV_BIND] = {"SHAREDMEM_BIND",
                   "share (the default): workers are pinned to equal shares of cores; none: not"},
     [ENV_JOB] = {"SHAREDMEM_JOB", "where the ranks of a job find its segment; set by the launcher"},
+    [ENV_LD_PRELOAD] = {"LD_PRELOAD", "not ours; tells whether the program runs under valgrind"},
 };
 
 static atomic_uint warned;
+
+bool env_is_untrusted(void)
+{
+    return getauxval(AT_SECURE) != 0;
+}
+
+bool env_has_valgrind(void)
+{
+    const char *text = env_text(ENV_LD_PRELOAD);
+
+    return text != NULL && strstr(text, "vgpreload") != NULL;
+}
 
 const char *env_name(enum env_variable variable)
 {

@@ -7,11 +7,27 @@
 #ifndef BASE_ENV_H
 #define BASE_ENV_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-enum env_variable { ENV_NP, ENV_OMP_NUM_THREADS, ENV_PBS_NUM_PPN, ENV_HEAP, ENV_BIND, ENV_JOB, ENV_COUNT };
+enum env_variable {
+    ENV_NP,
+    ENV_OMP_NUM_THREADS,
+    ENV_PBS_NUM_PPN,
+    ENV_HEAP,
+    ENV_BIND,
+    ENV_JOB,
+    ENV_LD_PRELOAD,
+    ENV_COUNT
+};
 
 enum env_result { ENV_UNSET, ENV_GOOD, ENV_MALFORMED };
+
+/* Whether the program runs with raised privileges, so that nothing of the environment may be believed. */
+bool env_is_untrusted(void);
+
+/* Whether the program runs under valgrind, which is in LD_PRELOAD then. */
+bool env_has_valgrind(void);
 
 /* Its name, as users set it. */
 const char *env_name(enum env_variable variable);

@@ -18,3 +18,16 @@ void text_one_line(char *text)
             *text = ' ';
     }
 }
+
+void text_copy_end(char *to, size_t size, const char *text)
+{
+    size_t length = text != NULL ? strlen(text) : 0;
+
+    if (length >= size) {
+        text += length - (size - 1);
+        length = size - 1;
+    }
+    memset(to, 0, size);
+    if (length > 0)
+        memcpy(to, text, length);
+}

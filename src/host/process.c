@@ -121,9 +121,12 @@ void process_signal(const struct process *process, int signal)
 {
     int saved_errno = errno;
 
-    if (process->is_certain)
-        syscall(SYS_pidfd_send_signal, process->end_fd, signal, NULL, 0);
-    else
+    /*
+     * The program may have closed our fd: then by the pid, which is the child's as long as it is not
+     * collected.
+     */
+    if (!process->is_certain ||
+        (syscall(SYS_pidfd_send_signal, process->end_fd, signal, NULL, 0) != 0 && errno != ESRCH))
         kill(process->pid, signal);
     errno = saved_errno;
 }

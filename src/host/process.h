@@ -47,8 +47,8 @@ int process_fork(struct process *process, void (*body)(void *argument), void *ar
  */
 enum process_how process_reap(struct process *process, struct process_end *end);
 
-/* Sends signal to the child, which has not been reaped; by its pidfd where it has one, so that no later process with
- * its pid gets it. */
+/* Sends signal to the child, which has not been reaped; by its pidfd where it has one, so that no later
+ * process with its pid gets it. */
 void process_signal(const struct process *process, int signal);
 
 /*

@@ -4,6 +4,7 @@
 #include <hwloc.h>
 #include <stdlib.h>
 
+#include "base/env.h"
 #include "base/error.h"
 
 /* Where a topology comes from: this machine where both are NULL. */
@@ -178,12 +179,21 @@ static struct topology *copy_tree(hwloc_topology_t tree, const cpu_set_t *allowe
     return topology;
 }
 
+/*
+ * hwloc loads plug-ins from where the environment says, without asking who runs the program: with raised
+ * privileges it is not used at all.
+ */
 static struct topology *load(const struct origin *origin, const cpu_set_t *allowed, size_t allowed_bytes,
                              sharedmem_error *error)
 {
     struct topology *topology;
     hwloc_topology_t tree;
 
+    if (env_is_untrusted()) {
+        error_set(error, SHAREDMEM_ERROR_SYSTEM, EPERM,
+                  "hwloc is not used in a program with raised privileges");
+        return NULL;
+    }
     if (load_tree(&tree, origin, error) != 0)
         return NULL;
     topology = copy_tree(tree, allowed, allowed_bytes);

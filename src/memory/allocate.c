@@ -1,11 +1,29 @@
 /* The public calls for shared memory, as malloc(3) has them. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "memory/heap.h"
 #include "memory/memory.h"
 #include "memory/segment.h"
+
+/*
+ * These calls have no sharedmem_error, and errno alone would not tell a person which limit or variable it
+ * was: the reason is a warning, once.
+ */
+static int enter(void)
+{
+    static atomic_flag warned = ATOMIC_FLAG_INIT;
+    sharedmem_error error;
+
+    if (member_me != NULL || memory_enter(&error) == 0)
+        return 0;
+    if (!atomic_flag_test_and_set(&warned))
+        log_warn("no shared memory: %s", error.message);
+    return -1;
+}
 
 /* Whether alignment is one that the heap has. */
 static bool is_alignment(size_t alignment)
@@ -15,7 +33,7 @@ static bool is_alignment(size_t alignment)
 
 void *sharedmem_malloc(size_t size)
 {
-    return memory_enter(NULL) == 0 ? heap_alloc(size, HEAP_ALIGNMENT) : NULL;
+    return enter() == 0 ? heap_alloc(size, HEAP_ALIGNMENT) : NULL;
 }
 
 void *sharedmem_calloc(size_t count, size_t size)
@@ -26,7 +44,7 @@ void *sharedmem_calloc(size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    return memory_enter(NULL) == 0 ? heap_alloc_zeroed(bytes) : NULL;
+    return enter() == 0 ? heap_alloc_zeroed(bytes) : NULL;
 }
 
 void *sharedmem_aligned_alloc(size_t alignment, size_t size)
@@ -35,7 +53,7 @@ void *sharedmem_aligned_alloc(size_t alignment, size_t size)
         errno = EINVAL;
         return NULL;
     }
-    return memory_enter(NULL) == 0 ? heap_alloc(size, alignment) : NULL;
+    return enter() == 0 ? heap_alloc(size, alignment) : NULL;
 }
 
 static void report_bad_block(const char *call, const void *block, enum heap_answer answer)
@@ -79,7 +97,7 @@ void *sharedmem_realloc(void *block, size_t size)
 
     if (block == NULL)
         return sharedmem_malloc(size);
-    if (memory_enter(NULL) != 0)
+    if (enter() != 0)
         return NULL;
     answer = heap_usable(block, &room);
     if (answer != HEAP_GOOD) {
@@ -97,7 +115,7 @@ void sharedmem_free(void *block)
     if (block == NULL)
         return;
     /* Without a segment nothing can be a block of it, and none is made to find that out. */
-    if (sharedmem_is_shared(block) && memory_enter(NULL) == 0)
+    if (sharedmem_is_shared(block) && enter() == 0)
         answer = heap_free(block);
     if (answer != HEAP_GOOD)
         report_bad_block("sharedmem_free", block, answer);
@@ -109,7 +127,7 @@ size_t sharedmem_usable_size(const void *block)
     int saved_errno = errno;
     size_t bytes = 0;
 
-    if (block == NULL || !sharedmem_is_shared(block) || memory_enter(NULL) != 0 ||
+    if (block == NULL || !sharedmem_is_shared(block) || enter() != 0 ||
         heap_usable(block, &bytes) != HEAP_GOOD)
         bytes = 0;
     errno = saved_errno;

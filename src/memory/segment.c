@@ -10,6 +10,11 @@
 #include "host/pages.h"
 #include "memory/member.h"
 
+/*
+ * Valgrind keeps books of every mapped page: with as much as all of memory it takes minutes for that alone.
+ */
+#define VALGRIND_BYTES ((uint64_t)256 << 20)
+
 char *segment_base;
 size_t segment_size;
 
@@ -130,6 +135,8 @@ static int create_as_fits(sharedmem_error *error)
         return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, EFBIG,
                          "shared memory needs a file size limit of 16 MiB or more; raise ulimit -f");
     size = segment_size_rule(memory.total, limits_address_space(), limits_file_size());
+    if (env_has_valgrind())
+        size = smaller(size, VALGRIND_BYTES);
     while (create_with_size(size, error) != 0) {
         if (errno != ENOMEM || size == SEGMENT_MIN_BYTES)
             return -1;

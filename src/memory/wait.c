@@ -2,8 +2,8 @@
 
 #include <limits.h>
 #include <sched.h>
-#include <string.h>
 
+#include "base/text.h"
 #include "host/clock.h"
 #include "host/futex.h"
 #include "memory/member.h"
@@ -33,20 +33,6 @@ void wait_for(struct wait *wait, uint32_t whom)
         atomic_store_explicit(&member_me->wait.whom, whom, memory_order_relaxed);
 }
 
-/* The end of a path says more than its beginning. */
-static void copy_end(char *to, size_t size, const char *text)
-{
-    size_t length = text != NULL ? strlen(text) : 0;
-
-    if (length >= size) {
-        text += length - (size - 1);
-        length = size - 1;
-    }
-    memset(to, 0, size);
-    if (length > 0)
-        memcpy(to, text, length);
-}
-
 void wait_publish(struct wait *wait)
 {
     struct member_wait_shared *record;
@@ -55,7 +41,8 @@ void wait_publish(struct wait *wait)
     if (member_me == NULL)
         return;
     record = &member_me->wait;
-    copy_end(record->where, sizeof record->where, wait->where);
+    /* The end of a path says more than its beginning. */
+    text_copy_end(record->where, sizeof record->where, wait->where);
     atomic_store_explicit(&record->whom, wait->whom, memory_order_relaxed);
     atomic_store_explicit(&record->since_ns, wait->since_ns, memory_order_relaxed);
     /* release: who sees the kind sees the rest. */

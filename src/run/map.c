@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "base/text.h"
 #include "host/cpu_count.h"
 #include "memory/member.h"
 #include "run/map_shared.h"
@@ -72,14 +73,6 @@ static int run(const sharedmem_map_options *options, sharedmem_error *error)
     return map_forked(options, count_workers(options), error);
 }
 
-static void set_where(sharedmem_error *error, const char *where)
-{
-    size_t length = where != NULL ? strnlen(where, sizeof error->where - 1) : 0;
-
-    if (error->where[0] == '\0' && length > 0)
-        memcpy(error->where, where, length);
-}
-
 int sharedmem_map_with(const sharedmem_map_options *given, size_t sizeof_options)
 {
     sharedmem_map_options options;
@@ -103,7 +96,8 @@ int sharedmem_map_with(const sharedmem_map_options *given, size_t sizeof_options
         result = run(&options, error);
     if (result == 0)
         return 0;
-    set_where(error, options.where);
+    if (error->where[0] == '\0')
+        text_copy_end(error->where, sizeof error->where, options.where);
     return options.error != NULL ? -1 : error_uncaught(error);
 }
 

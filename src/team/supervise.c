@@ -10,8 +10,8 @@
 #include "memory/recover.h"
 
 /*
- * How often children are asked whether they have ended, where that cannot be polled; and where it can, but only by a
- * pipe: whatever the child started and left behind may hold the other end open.
+ * How often children are asked whether they have ended, where that cannot be polled; and where it can, but
+ * only by a pipe: whatever the child started and left behind may hold the other end open.
  */
 #define ASK_NS         5000000u
 #define ASK_BY_PIPE_NS 20000000u
@@ -75,8 +75,8 @@ static void reap(struct supervise *set, struct supervise_child *child,
 }
 
 /*
- * The running children that can be polled, then the doorbell. No entry for others: poll(2) refuses more entries than
- * files may be open, even if they ask for nothing.
+ * The running children that can be polled, then the doorbell. No entry for others: poll(2) refuses more
+ * entries than files may be open, even if they ask for nothing.
  */
 static nfds_t fill_polled(struct supervise *set)
 {
@@ -141,8 +141,8 @@ static void wait_for_events(struct supervise *set, uint64_t timeout_ns)
         return;
     }
     forget_ready(set);
-    /* A signal is as good as an early wake-up. Else, no memory or RLIMIT_NOFILE lowered meanwhile: without a rest the
-     * caller would spin. */
+    /* A signal is as good as an early wake-up. Else, no memory or RLIMIT_NOFILE lowered meanwhile: without a
+     * rest the caller would spin. */
     if (errno == EINTR)
         return;
     timeout = to_timespec(timeout_ns < ASK_NS ? timeout_ns : ASK_NS);
