@@ -1,11 +1,25 @@
 # The manual. Each page in section 3 is for a group of calls; the other names of the group lead to it.
 dist_man_MANS += \
 	doc/sharedmem.7 \
+	doc/sharedmem_array.3 \
 	doc/sharedmem_cpu_count.3 \
 	doc/sharedmem_error.3 \
 	doc/sharedmem_malloc.3 \
 	doc/sharedmem_map.3
 
+names_of_array = \
+	doc/links/sharedmem_array_nbytes.3 \
+	doc/links/sharedmem_array_size.3 \
+	doc/links/sharedmem_copy.3 \
+	doc/links/sharedmem_empty.3 \
+	doc/links/sharedmem_empty_like.3 \
+	doc/links/sharedmem_full.3 \
+	doc/links/sharedmem_full_like.3 \
+	doc/links/sharedmem_itemsize.3 \
+	doc/links/sharedmem_memdup.3 \
+	doc/links/sharedmem_new.3 \
+	doc/links/sharedmem_strdup.3 \
+	doc/links/sharedmem_wrap.3
 names_of_cpu_count = \
 	doc/links/sharedmem_available_memory.3 \
 	doc/links/sharedmem_cpu_count_source.3 \
@@ -31,10 +45,12 @@ names_of_map = \
 	doc/links/sharedmem_rank.3 \
 	doc/links/sharedmem_size.3
 
-man_links = $(names_of_cpu_count) $(names_of_error) $(names_of_malloc) $(names_of_map)
+man_links = $(names_of_array) $(names_of_cpu_count) $(names_of_error) $(names_of_malloc) $(names_of_map)
 man_MANS = $(man_links)
 CLEANFILES += $(man_links)
 
+$(names_of_array):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_array.3' >$@
 $(names_of_cpu_count):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_cpu_count.3' >$@
 $(names_of_error):

@@ -1,6 +1,6 @@
 /*
  * sharedmem.h: parallel programming on one shared-memory machine. The whole public interface, in the order of
- * the manual sharedmem(7): errors, the machine, shared memory, map.
+ * the manual sharedmem(7): errors, the machine, shared memory, arrays, map.
  *
  * Plain C11, usable from C++; every macro has a function under it for other languages. Names keep the
  * spelling of the Python package sharedmem, whose ideas these are, with the prefix sharedmem_.
@@ -210,6 +210,121 @@ SHAREDMEM_API bool sharedmem_is_shared(const void *address);
  */
 SHAREDMEM_API int sharedmem_heap_check(sharedmem_error *error);
 
+/*
+ * Allocates count elements of a type, all zero: double *x = sharedmem_new(double, n);
+ * It is sharedmem_calloc() with a cast to a pointer to the type, and fails as that does.
+ */
+#define sharedmem_new(type, count) ((type *)sharedmem_calloc((count), sizeof(type)))
+
+/*
+ * Copies size bytes, of private or shared memory, into a new block. What is NULL is an uncaught usage error
+ * (EINVAL), but for size 0.
+ */
+SHAREDMEM_API void *sharedmem_memdup(const void *memory, size_t size) SHAREDMEM_MALLOC;
+
+/* Copies text with its 0 into a new block. A NULL text is an uncaught usage error (EINVAL). */
+SHAREDMEM_API char *sharedmem_strdup(const char *text) SHAREDMEM_MALLOC;
+
+/* ---- Arrays ------------------------------------------------------------------------------------------- */
+
+/*
+ * An array is memory with a dtype and a shape, as NumPy has them.
+ *
+ *     int64_t shape[] = {ny, nx};
+ *     double one = 1;
+ *     sharedmem_array a = sharedmem_full(SHAREDMEM_FLOAT64, 2, shape, &one);
+ *     double *x = a.data;   // element i, j is x[i * nx + j]
+ *
+ * A sharedmem_array is a plain value that says where the elements are: it may be copied, and put into shared
+ * memory. It does not own them: sharedmem_free(a.data) frees what empty, full and copy have made, once.
+ *
+ * Where a call that returns an array fails, that is all zero, its data NULL, and errno is
+ *   EINVAL  no such dtype, ndim not 0 to 8, a shape that is NULL or has a negative number, value or data that
+ *           is NULL, an array without data: uncaught usage errors
+ *   ENOMEM  memory has run out, or the shape is of more bytes than 2^63 - 1
+ *   or as sharedmem_malloc(); these are only returned.
+ */
+
+/* What an element is, by NumPy's names. 0 is none. */
+typedef enum sharedmem_dtype {
+    SHAREDMEM_BOOL = 1,  /* 1 byte, C's bool */
+    SHAREDMEM_INT8,      /* 1 byte, int8_t */
+    SHAREDMEM_INT16,     /* 2 bytes */
+    SHAREDMEM_INT32,     /* 4 bytes */
+    SHAREDMEM_INT64,     /* 8 bytes */
+    SHAREDMEM_UINT8,     /* 1 byte, uint8_t */
+    SHAREDMEM_UINT16,    /* 2 bytes */
+    SHAREDMEM_UINT32,    /* 4 bytes */
+    SHAREDMEM_UINT64,    /* 8 bytes */
+    SHAREDMEM_FLOAT32,   /* 4 bytes, float */
+    SHAREDMEM_FLOAT64,   /* 8 bytes, double */
+    SHAREDMEM_COMPLEX64, /* 8 bytes, float complex: real part, imaginary part */
+    SHAREDMEM_COMPLEX128 /* 16 bytes, double complex */
+} sharedmem_dtype;
+
+/* The most dimensions that an array can have. */
+#define SHAREDMEM_NDIM_MAX 8
+
+/* Element i, j, ... is at (char *)data + i * strides[0] + j * strides[1] + ... */
+typedef struct sharedmem_array {
+    void *data;                          /* the first element, never NULL */
+    int32_t dtype;                       /* a sharedmem_dtype */
+    int32_t ndim;                        /* 0 to 8; 0 is a scalar, which has one element */
+    int64_t shape[SHAREDMEM_NDIM_MAX];   /* elements along each of ndim dimensions; the rest is 0 */
+    int64_t strides[SHAREDMEM_NDIM_MAX]; /* bytes to the next element along each; the rest is 0 */
+} sharedmem_array;
+
+/* How many bytes an element of dtype has; 0 where there is no such dtype. */
+SHAREDMEM_API size_t sharedmem_itemsize(int32_t dtype);
+
+/* How many elements an array has; 1 for a scalar; 0 also, with errno EINVAL, where a is none. */
+SHAREDMEM_API size_t sharedmem_array_size(sharedmem_array a);
+
+/* How many bytes the elements of an array have together; 0 also, with errno EINVAL, where a is none. */
+SHAREDMEM_API size_t sharedmem_array_nbytes(sharedmem_array a);
+
+/*
+ * Allocates a shared array, its elements not initialised.
+ *
+ * dtype: a sharedmem_dtype.
+ * ndim: 0 to 8.
+ * shape: ndim numbers, slowest dimension first (C order); NULL where ndim is 0. A 0 among them is fine: such
+ *   an array has no elements, but data to free.
+ * Owner: the caller, who frees its data.
+ * Source: empty() of Python's sharedmem, as are the others.
+ */
+SHAREDMEM_API sharedmem_array sharedmem_empty(int32_t dtype, int32_t ndim, const int64_t *shape);
+
+/* Allocates a shared array with the dtype and shape of a, in C order, its elements not initialised. */
+SHAREDMEM_API sharedmem_array sharedmem_empty_like(sharedmem_array a);
+
+/*
+ * Allocates a shared array, as sharedmem_empty(), with all elements set to one value.
+ *
+ * value: one element of dtype, at any address: for SHAREDMEM_FLOAT64 a double, not an int. All bytes zero is
+ *   the fastest: large arrays' pages then stay untouched.
+ */
+SHAREDMEM_API sharedmem_array sharedmem_full(int32_t dtype, int32_t ndim, const int64_t *shape,
+                                             const void *value);
+
+/* Allocates a shared array with the dtype and shape of a, in C order, all elements set to one value. */
+SHAREDMEM_API sharedmem_array sharedmem_full_like(sharedmem_array a, const void *value);
+
+/*
+ * Allocates a shared array in C order and copies all elements of a into it.
+ *
+ * a: in private or shared memory, with any strides.
+ */
+SHAREDMEM_API sharedmem_array sharedmem_copy(sharedmem_array a);
+
+/*
+ * Makes memory that is there an array in C order. Nothing is copied.
+ *
+ * data: of the shape's size, private or shared. A shape of more than 2^63 - 1 bytes is EINVAL here.
+ * Owner: who owned data.
+ */
+SHAREDMEM_API sharedmem_array sharedmem_wrap(void *data, int32_t dtype, int32_t ndim, const int64_t *shape);
+
 /* ---- Map ---------------------------------------------------------------------------------------------- */
 
 /*
@@ -290,6 +405,117 @@ SHAREDMEM_API int sharedmem_rank(void);
 
 /* How many workers the current map has; 1 outside of one. */
 SHAREDMEM_API int sharedmem_size(void);
+
+/* ---- Parallel ----------------------------------------------------------------------------------------- */
+
+/* The arguments of a parallel call: the first three in order, the rest by name. 0 is always the default. */
+typedef struct sharedmem_parallel_options {
+    int64_t np;               /* ranks: 0 is sharedmem_cpu_count() */
+    sharedmem_function *body; /* called once in each rank: i is the rank, result is NULL */
+    void *context;            /* given to body; ranks see it as of the call */
+    sharedmem_error *error;   /* filled on failure; NULL: a failure is uncaught */
+    const char *where;        /* the call's place, for messages; the macro sets it */
+} sharedmem_parallel_options;
+
+/*
+ * Runs body in np ranks at once. Rank 0 is the caller, in its own process; the others are forked, as a map's
+ * workers are. Inside, ranks may meet in barriers.
+ *
+ *     sharedmem_parallel(4, body, context);
+ *
+ * Caller: any thread; blocks until all ranks have left body.
+ * Failure: the first rank that fails or dies ends all others, but for rank 0, which runs on until body
+ * returns:
+ *   its barriers fail meanwhile, without waiting.
+ * Returns 0, or -1 with errno and .error, as sharedmem_map_with().
+ * Source: parallel.Parallel of Python's sharedmem.
+ */
+SHAREDMEM_API int sharedmem_parallel_with(const sharedmem_parallel_options *options, size_t sizeof_options);
+#define sharedmem_parallel(...)                                                                              \
+    sharedmem_parallel_with(&(sharedmem_parallel_options){__VA_ARGS__, .where = SHAREDMEM_HERE},             \
+                            sizeof(sharedmem_parallel_options))
+
+/*
+ * Waits until all ranks of the team have come to a barrier; what each wrote before it, all see after it.
+ *
+ * Caller: each rank of a parallel call, in one thread of it. Alone, outside of one, it returns at once.
+ * Returns 0, or -1 with errno
+ *   ECANCELED  a rank failed, died, or has left body and will never come: sharedmem_parallel() tells which
+ *   EPERM      in a map, whose items know nothing of each other: use sharedmem_parallel(). Uncaught
+ */
+SHAREDMEM_API int sharedmem_barrier_at(const char *where);
+#define sharedmem_barrier() sharedmem_barrier_at(SHAREDMEM_HERE)
+
+/* ---- Regions ------------------------------------------------------------------------------------------ */
+
+/*
+ * A region is a block of code with a rule on who may be in it when:
+ *
+ *     SHAREDMEM_CRITICAL { *sum += mine; }             // one at a time
+ *     SHAREDMEM_CRITICAL_NAMED("log") { ... }          // one at a time of those with this name
+ *     SHAREDMEM_ORDERED { printf("item %zu\n", i); }   // by rising item
+ *
+ * break, continue, return and goto out of it end it properly; break and continue leave the region only, not a
+ * loop around it. longjmp does not end it. Where it cannot be entered, which is an uncaught usage error
+ * (EDEADLK: this member is in it already; EPERM: an ordered region twice in one item), the block is skipped.
+ * Each has calls for its begin and end under it, for other languages.
+ */
+
+/*
+ * Critical: excludes every other member of the program: all workers, ranks and threads, whatever call they
+ * work for.
+ * A member that dies in it leaves it free.
+ *
+ * name: up to 47 bytes; NULL is the one unnamed critical. There can be 255 names in a program (ENOSPC,
+ * uncaught).
+ * Blocks while another member is in it; not fair. Returns 0, or -1 with errno.
+ */
+SHAREDMEM_API int sharedmem_critical_begin(const char *name, const char *where);
+SHAREDMEM_API void sharedmem_critical_end(const char *name);
+
+/*
+ * Ordered: in a map, item i enters after every smaller item has left its ordered region or ended without one;
+ * so an item may skip it. In a parallel call ranks take turns: each round goes from rank 0 up, and who has
+ * ended is skipped.
+ *
+ * An item enters once at most, a rank as often as it likes. Alone, outside of both, it is entered at once.
+ * Blocks until it is its turn. Returns 0, or -1 with errno EPERM (entered twice, or by end and begin
+ * swapped), or
+ *   ECANCELED where the team has failed meanwhile.
+ */
+SHAREDMEM_API int sharedmem_ordered_begin(const char *where);
+SHAREDMEM_API void sharedmem_ordered_end(void);
+
+/* What the block macros are made of. */
+typedef struct sharedmem_region {
+    const char *name; /* of a critical region */
+    int32_t is_ordered;
+    int32_t is_open;
+} sharedmem_region;
+
+SHAREDMEM_API sharedmem_region sharedmem_region_begin(int is_ordered, const char *name, const char *where);
+SHAREDMEM_API void sharedmem_region_end(sharedmem_region *region);
+
+#if defined(__GNUC__)
+#define SHAREDMEM_CRITICAL             SHAREDMEM_REGION_(0, NULL, __COUNTER__)
+#define SHAREDMEM_CRITICAL_NAMED(name) SHAREDMEM_REGION_(0, (name), __COUNTER__)
+#define SHAREDMEM_ORDERED              SHAREDMEM_REGION_(1, NULL, __COUNTER__)
+#define SHAREDMEM_REGION_(is_ordered, name, n) SHAREDMEM_REGION__(is_ordered, name, n)
+#define SHAREDMEM_REGION__(is_ordered, name, n)                                                              \
+    for (sharedmem_region sharedmem_region_##n __attribute__((__cleanup__(sharedmem_region_end))) =          \
+             sharedmem_region_begin(is_ordered, name, SHAREDMEM_HERE);                                       \
+         sharedmem_region_##n.is_open; sharedmem_region_end(&sharedmem_region_##n))
+#endif
+
+/* ---- Debug mode --------------------------------------------------------------------------------------- */
+
+/*
+ * Switches debug mode on or off for this process: maps do their items in the caller, in order, and parallel
+ * calls have one rank. Results and errors are the same, and a debugger sees all. SHAREDMEM_DEBUG=1 switches
+ * it on at start.
+ * Returns whether it was on.
+ */
+SHAREDMEM_API bool sharedmem_set_debug(bool on);
 
 #ifdef __cplusplus
 }

@@ -19,6 +19,7 @@ AC_DEFUN([SHAREDMEM_LINUX_HEADERS], [
 AC_CHECK_FUNCS([memfd_create], [],
   [AC_MSG_ERROR([memfd_create is missing: glibc 2.27 or newer is needed])])
 AC_CHECK_FUNCS([sigabbrev_np])
+AC_CHECK_HEADERS([sys/single_threaded.h])
 ])
 
 # SHAREDMEM_WARNINGS: puts into WARNING_CFLAGS what the compiler knows; --enable-werror for developers.

@@ -1,11 +1,14 @@
 # The library: each floor uses only those above it in this list.
 library_sources = \
+	src/base/debug.c src/base/debug.h \
 	src/base/env.c src/base/env.h \
 	src/base/error.c src/base/error.h \
 	src/base/fault.c src/base/fault.h \
+	src/base/flush.c src/base/flush.h \
 	src/base/log.c src/base/log.h \
 	src/base/options.c src/base/options.h \
 	src/base/parse.c src/base/parse.h \
+	src/base/slow.c src/base/slow.h \
 	src/base/text.c src/base/text.h \
 	src/base/version.c \
 	src/host/affinity.c src/host/affinity.h \
@@ -13,7 +16,9 @@ library_sources = \
 	src/host/cgroup.c src/host/cgroup.h \
 	src/host/clock.h \
 	src/host/cpu_count.c src/host/cpu_count.h \
+	src/host/crash.c src/host/crash.h src/host/crash_text.c \
 	src/host/doorbell.c src/host/doorbell.h \
+	src/host/fds.c src/host/fds.h \
 	src/host/futex.c src/host/futex.h \
 	src/host/kernel_file.c src/host/kernel_file.h \
 	src/host/limits.c src/host/limits.h src/host/limits_memory.c \
@@ -21,6 +26,7 @@ library_sources = \
 	src/host/process.c src/host/process.h \
 	src/host/topology.c src/host/topology.h \
 	src/memory/allocate.c \
+	src/memory/array.c \
 	src/memory/attach.c src/memory/attach.h \
 	src/memory/heap.c src/memory/heap.h src/memory/heap_check.c src/memory/heap_layout.h src/memory/heap_lock.h \
 	src/memory/lock.c src/memory/lock.h \
@@ -32,17 +38,25 @@ library_sources = \
 	src/memory/spans.c src/memory/spans.h \
 	src/memory/undo.c src/memory/undo.h \
 	src/memory/wait.c src/memory/wait.h \
+	src/team/barrier.c src/team/barrier.h \
+	src/team/critical.c src/team/critical.h \
+	src/team/ordered.c src/team/ordered.h \
+	src/team/regions.c \
 	src/team/schedule.c src/team/schedule.h \
 	src/team/supervise.c src/team/supervise.h \
 	src/team/team.c src/team/team.h \
-	src/run/map.c src/run/map_errors.c src/run/map_forked.c src/run/map_shared.h src/run/map_worker.c \
+	src/run/crew.c src/run/crew.h src/run/crew_errors.c src/run/crew_errors.h src/run/crew_worker.c \
+	src/run/map.c src/run/map_forked.c src/run/map_shared.h src/run/map_worker.c \
+	src/run/parallel.c \
 	src/run/placement.c src/run/placement.h \
-	src/run/results.c src/run/results.h
+	src/run/results.c src/run/results.h \
+	src/run/solo.c src/run/solo.h
 
 # All of it once, for the shared library and for the unit tests, which see the internal names too.
 noinst_LTLIBRARIES += src/libinternal.la
 src_libinternal_la_SOURCES = $(library_sources)
-src_libinternal_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS) -pthread
+# -fexceptions: exceptions of C++ pass through calls, whose guards see to it.
+src_libinternal_la_CFLAGS = $(AM_CFLAGS) -fexceptions $(HWLOC_CFLAGS) -pthread
 src_libinternal_la_LIBADD = $(HWLOC_LIBS)
 
 lib_LTLIBRARIES += libsharedmem.la

@@ -263,6 +263,8 @@ static void test_master_killed(void)
         ;
 }
 
+static size_t sink[100];
+
 /* ---- Limits, each in a child; root is not held by RLIMIT_NPROC, so that child is another user ---- */
 
 static bool told_of_processes(void)
@@ -273,7 +275,8 @@ static bool told_of_processes(void)
     if (geteuid() == 0 && setuid(65533) != 0)
         return false;
     setrlimit(RLIMIT_NPROC, &limit);
-    return sharedmem_map(100, twice, NULL, .np = 8, .result_size = 8, .error = &error) == -1 &&
+    return sharedmem_map(100, twice, NULL, .np = 8, .results = sink, .result_size = sizeof *sink,
+                         .error = &error) == -1 &&
            errno == EAGAIN && error.kind == SHAREDMEM_ERROR_SYSTEM &&
            strstr(error.message, "ulimit -u") != NULL && test_children() == 0;
 }
@@ -306,7 +309,8 @@ static bool told_of_address_space(void)
     sharedmem_error error;
 
     setrlimit(RLIMIT_AS, &limit);
-    return sharedmem_map(10, twice, NULL, .np = 2, .result_size = 8, .error = &error) == -1 &&
+    return sharedmem_map(10, twice, NULL, .np = 2, .results = sink, .result_size = sizeof *sink,
+                         .error = &error) == -1 &&
            errno == ENOMEM && error.message[0] != '\0';
 }
 
@@ -316,7 +320,8 @@ static bool told_of_file_size(void)
     sharedmem_error error;
 
     setrlimit(RLIMIT_FSIZE, &limit);
-    return sharedmem_map(10, twice, NULL, .np = 2, .result_size = 8, .error = &error) == -1 &&
+    return sharedmem_map(10, twice, NULL, .np = 2, .results = sink, .result_size = sizeof *sink,
+                         .error = &error) == -1 &&
            errno == EFBIG && strstr(error.message, "ulimit -f") != NULL;
 }
 

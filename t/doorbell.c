@@ -5,19 +5,21 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "tap.h"
 
-static bool is_rung(int bell, int timeout_ms)
+static bool is_rung(const struct doorbell *bell, int timeout_ms)
 {
-    struct pollfd polled = {.fd = bell, .events = POLLIN};
+    struct pollfd polled = {.fd = bell->fd, .events = POLLIN};
 
     return poll(&polled, 1, timeout_ms) == 1 && polled.revents == POLLIN;
 }
 
-static void test_rings(int bell)
+static void test_rings(const struct doorbell *bell)
 {
     errno = EDOM;
     test_ok(!is_rung(bell, 0), "a new doorbell is silent");
@@ -35,11 +37,12 @@ static void test_rings(int bell)
     test_int(EDOM, errno, "all of it keeps errno");
 }
 
-static void test_full(int bell)
+static void test_full(const struct doorbell *bell)
 {
-    uint64_t rings = UINT64_MAX - 1;
+    char rings[4096] = {0};
 
-    test_int(sizeof rings, write(bell, &rings, sizeof rings), "a doorbell is filled");
+    while (write(bell->ring_fd, rings, sizeof rings) > 0)
+        ;
     errno = EDOM;
     doorbell_ring(bell);
     test_int(EDOM, errno, "ringing a full one neither blocks nor fails");
@@ -48,7 +51,28 @@ static void test_full(int bell)
     test_ok(!is_rung(bell, 0), "and can be cleared");
 }
 
-static void test_child_rings(int bell)
+/* What a work function may do to its worker's files: the bell's number is another file then. */
+static void test_replaced(const struct doorbell *bell)
+{
+    struct stat status;
+    FILE *file = tmpfile();
+    pid_t child = fork();
+
+    if (child == 0) {
+        dup2(fileno(file), bell->ring_fd);
+        doorbell_ring(bell);
+        close(bell->ring_fd);
+        doorbell_ring(bell);
+        test_child_exit(0);
+    }
+    waitpid(child, NULL, 0);
+    fstat(fileno(file), &status);
+    test_int(0, (long long)status.st_size, "a file in its place is not written to");
+    test_ok(!is_rung(bell, 0), "and nothing rings");
+    fclose(file);
+}
+
+static void test_child_rings(const struct doorbell *bell)
 {
     pid_t child = fork();
     int status;
@@ -65,18 +89,20 @@ static void test_child_rings(int bell)
 
 int main(void)
 {
-    int fds, bell;
+    struct doorbell bell;
+    int fds;
 
     test_begin(10);
     fds = test_fds();
-    bell = doorbell_open();
-    if (test_ok(bell >= 0, "a doorbell opens")) {
-        test_ok(fcntl(bell, F_GETFD) & FD_CLOEXEC, "programs that are executed do not get it");
-        test_rings(bell);
-        test_full(bell);
-        test_child_rings(bell);
-        close(bell);
+    if (test_int(0, doorbell_open(&bell), "a doorbell opens")) {
+        test_ok(fcntl(bell.fd, F_GETFD) & FD_CLOEXEC, "programs that are executed do not get it");
+        test_ok(bell.fd > 2 && bell.ring_fd > 2, "it keeps away from stdin, stdout and stderr");
+        test_rings(&bell);
+        test_full(&bell);
+        test_replaced(&bell);
+        test_child_rings(&bell);
+        doorbell_close(&bell);
     }
-    test_int(fds, test_fds(), "it is one file descriptor");
+    test_int(fds, test_fds(), "no file descriptor is left");
     return test_end();
 }

@@ -6,6 +6,7 @@ unit_tests = \
 	t/binding.t \
 	t/binding_plan.t \
 	t/cpu_count.t \
+	t/crash.t \
 	t/doorbell.t \
 	t/env.t \
 	t/error.t \
@@ -24,21 +25,32 @@ unit_tests = \
 	t/topology.t \
 	t/undo.t \
 	t/wait.t
+# Its functions are found by name.
+t_crash_t_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 
 # What users have, the public header and the shared library. Each with
 #	t_api_NAME_t_LDADD = $(api_libraries)
 #	t_api_NAME_t_LDFLAGS = $(api_ldflags)
 api_tests = \
+	t/api-array.t \
 	t/api-core.t \
 	t/api-errors.t \
 	t/api-failure.t \
-	t/api-map.t
+	t/api-map.t \
+	t/api-parallel.t \
+	t/api-regions.t
+t_api_array_t_LDADD = $(api_libraries)
+t_api_array_t_LDFLAGS = $(api_ldflags)
 t_api_core_t_LDADD = $(api_libraries)
 t_api_core_t_LDFLAGS = $(api_ldflags)
 t_api_errors_t_LDADD = $(api_libraries)
 t_api_errors_t_LDFLAGS = $(api_ldflags)
 t_api_failure_t_LDADD = $(api_libraries)
 t_api_failure_t_LDFLAGS = $(api_ldflags)
+t_api_parallel_t_LDADD = $(api_libraries)
+t_api_parallel_t_LDFLAGS = $(api_ldflags)
+t_api_regions_t_LDADD = $(api_libraries)
+t_api_regions_t_LDFLAGS = $(api_ldflags)
 t_api_map_t_LDADD = $(api_libraries)
 t_api_map_t_LDFLAGS = $(api_ldflags)
 
@@ -47,7 +59,10 @@ t_api_map_t_LDFLAGS = $(api_ldflags)
 #	t_fault_NAME_t_CPPFLAGS = $(fault_cppflags)
 fault_tests = \
 	t/fault-heap.t \
-	t/fault-map.t
+	t/fault-map.t \
+	t/fault-regions.t
+t_fault_regions_t_LDADD = $(fault_libraries)
+t_fault_regions_t_CPPFLAGS = $(fault_cppflags)
 t_fault_heap_t_LDADD = $(fault_libraries)
 t_fault_heap_t_CPPFLAGS = $(fault_cppflags)
 t_fault_map_t_LDADD = $(fault_libraries)

@@ -181,8 +181,9 @@ static void test_parts(void)
             "contains its ends");
     test_ok(!segment_contains(segment_base - 1) && !segment_contains(segment_base + segment_size),
             "and no more");
-    test_int((long long)segment_part_end(SEGMENT_MEMBERS),
-             (long long)segment_offset(segment_part(SEGMENT_HEAP)), "the heap follows the members");
+    for (int part = 0; part + 1 < SEGMENT_PARTS; part++)
+        test_int((long long)segment_part_end(part), (long long)segment_offset(segment_part(part + 1)),
+                 "part %d follows part %d", part + 1, part);
     test_int((long long)segment_size, (long long)segment_part_end(SEGMENT_HEAP), "to the end");
 }
 

@@ -117,7 +117,7 @@ static void hold_still(void *argument)
 
 static void ring_and_hold_still(void *argument)
 {
-    doorbell_ring(*(const int *)argument);
+    doorbell_ring(argument);
     hold_still(NULL);
 }
 
@@ -164,7 +164,7 @@ static void test_ends(void)
     struct told told = {0};
     struct supervise set;
 
-    held(test_int(0, supervise_init(&set, COUNT_OF(cases), -1), "a set is made"));
+    held(test_int(0, supervise_init(&set, COUNT_OF(cases), NULL), "a set is made"));
     for (uint32_t i = 0; i < COUNT_OF(cases); i++) {
         int argument = cases[i].argument;
 
@@ -189,7 +189,7 @@ static void test_vanished(void)
     int status = 5;
 
     signal(SIGCHLD, SIG_IGN);
-    supervise_init(&set, 2, -1);
+    supervise_init(&set, 2, NULL);
     for (uint32_t rank = 0; rank < 2; rank++)
         start(&set, rank, leave_with, &status);
     held(test_int(0, await_all(&set, &told), "where SIGCHLD is ignored all ends are seen"));
@@ -207,7 +207,7 @@ static void test_child_that_leaves_a_child(void)
     int pipe_ends[2];
 
     held(test_int(0, pipe2(pipe_ends, O_CLOEXEC), "a pipe is made"));
-    supervise_init(&set, 1, -1);
+    supervise_init(&set, 1, NULL);
     start(&set, 0, leave_child, pipe_ends);
     held(test_int(0, await_all(&set, &told), "a child's end is seen though its own child lives on"));
     held(test_int(3, told.ends[0].code, "with its code"));
@@ -224,7 +224,7 @@ static void test_closed_end_fds(void)
     struct supervise set;
     int status = 9;
 
-    supervise_init(&set, 3, -1);
+    supervise_init(&set, 3, NULL);
     for (uint32_t rank = 0; rank < 3; rank++)
         start(&set, rank, rank == 1 ? hold_still : leave_with, &status);
     close_end_fds(&set);
@@ -246,7 +246,7 @@ static void test_timeouts(void)
     struct supervise set;
     uint64_t begin;
 
-    supervise_init(&set, 2, -1);
+    supervise_init(&set, 2, NULL);
     start(&set, 0, hold_still, NULL);
     start(&set, 1, hold_still, NULL);
     supervise_wait(&set, 0, note_end, &told);
@@ -261,32 +261,33 @@ static void test_timeouts(void)
     supervise_fini(&set);
 }
 
-static bool is_rung(int bell)
+static bool is_rung(const struct doorbell *bell)
 {
-    struct pollfd polled = {.fd = bell, .events = POLLIN};
+    struct pollfd polled = {.fd = bell->fd, .events = POLLIN};
 
     return poll(&polled, 1, 0) == 1;
 }
 
 static void test_doorbell(void)
 {
-    int bell = doorbell_open();
     struct told told = {0};
     struct supervise set;
+    struct doorbell bell;
 
-    supervise_init(&set, 1, bell);
+    held(test_int(0, doorbell_open(&bell), "a doorbell opens"));
+    supervise_init(&set, 1, &bell);
     start(&set, 0, ring_and_hold_still, &bell);
     supervise_wait(&set, 3600 * SECOND_NS, note_end, &told);
     held(test_int(0, told.times[0], "a child's ring ends a wait, and nothing else does"));
-    held(test_ok(!is_rung(bell), "the doorbell is cleared"));
+    held(test_ok(!is_rung(&bell), "the doorbell is cleared"));
     supervise_signal(&set, SIGKILL);
     supervise_wait(&set, 3600 * SECOND_NS, note_end, &told);
     held(test_int(0, await_all(&set, &told), "then the child's end is seen"));
-    doorbell_ring(bell);
+    doorbell_ring(&bell);
     supervise_wait(&set, 3600 * SECOND_NS, note_end, &told);
-    held(test_ok(!is_rung(bell), "without children it rings too"));
+    held(test_ok(!is_rung(&bell), "without children it rings too"));
     supervise_fini(&set);
-    close(bell);
+    doorbell_close(&bell);
 }
 
 static void test_signal(void)
@@ -296,7 +297,7 @@ static void test_signal(void)
     struct supervise set;
     int status = 0, terminated = 0;
 
-    supervise_init(&set, n + 1, -1);
+    supervise_init(&set, n + 1, NULL);
     for (uint32_t rank = 0; rank < n; rank++)
         start(&set, rank, hold_still, NULL);
     start(&set, n, leave_with, &status);
@@ -334,7 +335,7 @@ static void test_few_fds(void)
     uint32_t lost, without = 0;
     int status = 4;
 
-    supervise_init(&set, MAX_CHILDREN, -1);
+    supervise_init(&set, MAX_CHILDREN, NULL);
     limit_fds((rlim_t)test_fds() + 16, &before);
     for (uint32_t rank = 0; rank < MAX_CHILDREN; rank++) {
         start(&set, rank, leave_with, &status);
@@ -356,7 +357,7 @@ static void test_no_fds(void)
     uint32_t without = 0;
     int status = 4;
 
-    supervise_init(&set, 5, -1);
+    supervise_init(&set, 5, NULL);
     limit_fds(0, &before);
     for (uint32_t rank = 0; rank < 5; rank++) {
         start(&set, rank, rank == 4 ? hold_still : leave_with, &status);
@@ -377,13 +378,15 @@ static void test_no_fds(void)
 /* Then poll(2) refuses fds that it took before. */
 static void test_lowered_limit(void)
 {
-    int bell = doorbell_open(), status = 4;
+    int status = 4;
+    struct doorbell bell;
     struct rlimit before;
     struct told told = {0};
     struct supervise set;
     uint32_t lost;
 
-    supervise_init(&set, 5, bell);
+    doorbell_open(&bell);
+    supervise_init(&set, 5, &bell);
     for (uint32_t rank = 0; rank < 5; rank++)
         start(&set, rank, leave_with, &status);
     limit_fds(0, &before);
@@ -392,7 +395,7 @@ static void test_lowered_limit(void)
     held(test_int(0, lost, "with a limit lowered meanwhile all ends are seen"));
     held(test_ok(all_told_once(&told, 5), "once each"));
     supervise_fini(&set);
-    close(bell);
+    doorbell_close(&bell);
 }
 
 /* ---- Members ---- */
@@ -418,7 +421,7 @@ static void test_membership(void (*body)(void *argument), enum process_how how, 
         held(test_ok(false, "there is a segment"));
         return;
     }
-    supervise_init(&set, 1, -1);
+    supervise_init(&set, 1, NULL);
     held(test_int(0, supervise_fork(&set, 0, member, body, &member), "a member is born"));
     held(test_int(0, await_all(&set, &told), "its end is seen"));
     held(test_int(how, told.ends[0].how, "%s: how it ended", name));

@@ -18,6 +18,7 @@ static const struct {
     [ENV_HEAP] = {"SHAREDMEM_HEAP", "size of the shared heap: 512M, 16G"},
     [ENV_BIND] = {"SHAREDMEM_BIND",
                   "share (the default): workers are pinned to equal shares of cores; none: not"},
+    [ENV_DEBUG] = {"SHAREDMEM_DEBUG", "1: maps and parallel calls run in the caller, without workers"},
     [ENV_JOB] = {"SHAREDMEM_JOB", "where the ranks of a job find its segment; set by the launcher"},
     [ENV_LD_PRELOAD] = {"LD_PRELOAD", "not ours; tells whether the program runs under valgrind"},
 };

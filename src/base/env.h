@@ -16,6 +16,7 @@ enum env_variable {
     ENV_PBS_NUM_PPN,
     ENV_HEAP,
     ENV_BIND,
+    ENV_DEBUG,
     ENV_JOB,
     ENV_LD_PRELOAD,
     ENV_COUNT

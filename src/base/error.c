@@ -129,3 +129,10 @@ void error_set_leave(void (*leave)(const sharedmem_error *error))
 {
     leave_process = leave;
 }
+
+int error_end_call(sharedmem_error *error, bool is_asked_for, const char *where)
+{
+    if (error->where[0] == '\0')
+        text_copy_end(error->where, sizeof error->where, where);
+    return is_asked_for ? -1 : error_uncaught(error);
+}

@@ -34,4 +34,11 @@ int error_uncaught(const sharedmem_error *error);
  */
 void error_set_leave(void (*leave)(const sharedmem_error *error));
 
+/*
+ * How a public call with options fails: error, which is filled, gets the place of the call where it has none.
+ * is_asked_for:
+ * it is the caller's own; else it is uncaught. Returns -1 with errno.
+ */
+int error_end_call(sharedmem_error *error, bool is_asked_for, const char *where);
+
 #endif

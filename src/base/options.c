@@ -1,6 +1,9 @@
 #include "base/options.h"
 
+#include <errno.h>
 #include <string.h>
+
+#include "base/error.h"
 
 int options_read(void *options, size_t size, const void *from, size_t from_size)
 {
@@ -13,4 +16,11 @@ int options_read(void *options, size_t size, const void *from, size_t from_size)
             return -1;
     }
     return 0;
+}
+
+int options_unknown(sharedmem_error *error, const char *call)
+{
+    return error_set(error, SHAREDMEM_ERROR_USAGE, E2BIG,
+                     "%s: the options hold something that version %s of the library does not know", call,
+                     sharedmem_version());
 }

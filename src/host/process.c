@@ -8,11 +8,14 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "host/fds.h"
 
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
@@ -46,16 +49,41 @@ static bool has_pidfd(void)
     return answer;
 }
 
+/*
+ * An exception of C++ that left the user's function: the child must not go on as a second copy of the
+ * program.
+ */
+static void end_unwound(const int *unused)
+{
+    (void)unused;
+    abort();
+}
+
 static _Noreturn void run_child(pid_t parent, int pipe_to_close, void (*body)(void *argument), void *argument)
 {
+    __attribute__((cleanup(end_unwound), unused)) int unwound;
+
     if (pipe_to_close >= 0)
         close(pipe_to_close);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* The parent may have ended before the prctl, and then the signal never comes. */
-    if (getppid() != parent)
+    /*
+     * The parent may have ended before the prctl, and then the signal never comes. 0: it is in another pid
+     * namespace, and cannot be named here.
+     */
+    if (getppid() != parent && getppid() != 0)
         _exit(0);
     body(argument);
     _exit(0);
+}
+
+/* Half of what may be open is left to the program; children beyond that are asked now and then. */
+static int keep_few(int fd)
+{
+    fd = fds_above_stdio(fd);
+    if (fd < fds_limit() / 2)
+        return fd;
+    close(fd);
+    return -1;
 }
 
 int process_fork(struct process *process, void (*body)(void *argument), void *argument)
@@ -81,7 +109,7 @@ int process_fork(struct process *process, void (*body)(void *argument), void *ar
     if (pid < 0)
         return -1;
     process->pid = pid;
-    process->end_fd = has_pidfd() ? open_pidfd(pid) : ends[0];
+    process->end_fd = keep_few(has_pidfd() ? open_pidfd(pid) : ends[0]);
     process->is_certain = has_pidfd() && process->end_fd >= 0;
     return 0;
 }
@@ -166,6 +194,16 @@ static int read_stat(pid_t tid, char *state, unsigned long long *start_ticks)
                : -1;
 }
 
+/*
+ * Without /proc: kill(2) takes a zombie for alive, and the one who could collect it may be the one that asks.
+ */
+static bool is_our_zombie(pid_t tid)
+{
+    siginfo_t info = {0};
+
+    return waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == tid;
+}
+
 bool process_lives(pid_t tid, uint64_t since_boot_ns)
 {
     uint64_t tick_ns = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
@@ -186,7 +224,7 @@ bool process_lives(pid_t tid, uint64_t since_boot_ns)
         lives = false;
         break;
     default:
-        lives = kill(tid, 0) == 0 || errno == EPERM;
+        lives = !is_our_zombie(tid) && (kill(tid, 0) == 0 || errno == EPERM);
     }
     errno = saved_errno;
     return lives;

@@ -6,6 +6,7 @@
 
 #include "base/env.h"
 #include "base/error.h"
+#include "base/slow.h"
 
 /* Where a topology comes from: this machine where both are NULL. */
 struct origin {
@@ -208,9 +209,15 @@ static struct topology *load(const struct origin *origin, const cpu_set_t *allow
     return topology;
 }
 
+/* hwloc has locks of its own, which no fork may meet taken. */
 struct topology *topology_load(const cpu_set_t *allowed, size_t allowed_bytes, sharedmem_error *error)
 {
-    return load(&(struct origin){.synthetic = NULL}, allowed, allowed_bytes, error);
+    struct topology *topology;
+
+    slow_lock();
+    topology = load(&(struct origin){.synthetic = NULL}, allowed, allowed_bytes, error);
+    slow_unlock();
+    return topology;
 }
 
 struct topology *topology_load_synthetic(const char *description, sharedmem_error *error)

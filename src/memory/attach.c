@@ -97,7 +97,7 @@ static int open_fd(const struct job *job)
     int fd;
 
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)job->pid, job->fd);
-    fd = open(path, O_RDWR | O_CLOEXEC);
+    fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd >= 0)
         return fd;
     return fcntl(job->fd, F_DUPFD_CLOEXEC, 0);

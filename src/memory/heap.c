@@ -164,13 +164,13 @@ static void give_large(struct heap_shared *heap, uint32_t run)
 }
 
 /*
- * A large block's pages are given back before anybody else can get them, but not under the lock, since that
+ * A long run's pages are given back before anybody else can get them, but not under the lock, since that
  * takes long:
- * the block is closing meanwhile. Dying here loses the block.
+ * the run is closing meanwhile. Dying here loses it.
  */
-static void close_large(struct heap_shared *heap, uint32_t run)
+static void close_run(struct heap_shared *heap, uint32_t run, uint32_t n)
 {
-    unit_set(heap, run, UNIT_CLOSING, heap->units[run].n_units);
+    unit_set(heap, run, UNIT_CLOSING, n);
     undo_commit(&heap->log);
     heap_unlock(heap);
     pages_punch(unit_address(heap, run), (size_t)heap->units[run].n_units * UNIT_BYTES);
@@ -185,7 +185,7 @@ static void give_block(struct heap_shared *heap, const struct found *found)
     if (found->in_span)
         span_give(heap, found->unit, found->block);
     else if (heap->units[found->unit].n_units >= PUNCH_BYTES / UNIT_BYTES)
-        close_large(heap, found->unit);
+        close_run(heap, found->unit, heap->units[found->unit].n_units);
     else
         give_large(heap, found->unit);
 }
@@ -229,6 +229,18 @@ enum heap_answer heap_usable(const void *block, size_t *bytes)
     return answer;
 }
 
+/* Gives back what lies behind the first n units. */
+static void cut_large(struct heap_shared *heap, uint32_t run, uint32_t n)
+{
+    uint32_t spare = heap->units[run].n_units - n;
+
+    undo_set32(&heap->log, &heap->units[run].n_units, n);
+    if (spare >= PUNCH_BYTES / UNIT_BYTES)
+        close_run(heap, run + n, spare);
+    else
+        runs_give(heap, run + n, spare);
+}
+
 static bool resize_found(struct heap_shared *heap, const struct found *found, size_t bytes)
 {
     uint64_t n = (bytes + UNIT_BYTES - 1) / UNIT_BYTES;
@@ -238,9 +250,12 @@ static bool resize_found(struct heap_shared *heap, const struct found *found, si
         return bytes <= SPAN_MAX_BYTES && span_class(bytes) == unit->bytes;
     if (bytes <= SPAN_MAX_BYTES || n >= heap->n_units)
         return false;
-    if (!runs_resize(heap, found->unit, unit->n_units, (uint32_t)n))
+    if (n > unit->n_units && !machine_has((n - unit->n_units) * UNIT_BYTES))
         return false;
     undo_set64(&heap->log, &unit->bytes, bytes);
+    if (n >= unit->n_units)
+        return runs_grow(heap, found->unit, (uint32_t)n);
+    cut_large(heap, found->unit, (uint32_t)n);
     return true;
 }
 
@@ -252,10 +267,13 @@ bool heap_resize(void *block, size_t bytes)
 
     if (bytes == 0)
         bytes = 1;
-    if (!machine_has(bytes) || heap_lock(heap) != 0)
+    if (heap_lock(heap) != 0)
         return false;
     done = find_block(heap, block, &found) == HEAP_GOOD && resize_found(heap, &found, bytes);
-    undo_commit(&heap->log);
+    if (done)
+        undo_commit(&heap->log);
+    else
+        undo_roll_back(&heap->log);
     heap_unlock(heap);
     return done;
 }

@@ -95,6 +95,11 @@ int lock_acquire(struct lock_shared *lock, const char *where)
     return result;
 }
 
+bool lock_is_mine(const struct lock_shared *lock)
+{
+    return owner_of(atomic_load_explicit(&lock->word, memory_order_relaxed)) == member_my_id;
+}
+
 void lock_mark_consistent(struct lock_shared *lock)
 {
     atomic_store_explicit(&lock->owner_died, 0, memory_order_relaxed);

@@ -30,6 +30,9 @@ int lock_acquire(struct lock_shared *lock, const char *where);
 /* Says that what the lock guards is whole again. Only its owner. */
 void lock_mark_consistent(struct lock_shared *lock);
 
+/* Whether the calling thread has it. */
+bool lock_is_mine(const struct lock_shared *lock);
+
 /* Gives the lock back. Only its owner. Keeps errno. */
 void lock_release(struct lock_shared *lock);
 

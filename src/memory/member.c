@@ -118,26 +118,13 @@ static uint32_t take_new_slot(void)
  * The time goes first: a reader (member_look) that sees the new thread must not judge it by the old one's
  * time.
  */
-static void set_owner(struct member_shared *member)
+static void set_owner(struct member_shared *member, uint32_t id)
 {
+    uint64_t generation = id >> MEMBER_SLOT_BITS;
+
     atomic_store_explicit(&member->born_ns, clock_boot_ns(), memory_order_relaxed);
-    atomic_store_explicit(&member->tid, gettid(), memory_order_release);
+    atomic_store_explicit(&member->owner, generation << 32 | (uint32_t)gettid(), memory_order_release);
     atomic_store_explicit(&member->pid, getpid(), memory_order_relaxed);
-}
-
-uint32_t member_reserve(void)
-{
-    uint32_t id = take_used_slot();
-
-    if (id == 0)
-        id = take_new_slot();
-    if (id == 0 && recover_all_dead())
-        id = take_used_slot();
-    if (id == 0)
-        errno = EAGAIN;
-    else
-        set_owner(member_slot(id));
-    return id;
 }
 
 static void clear_slot(struct member_shared *member)
@@ -149,16 +136,32 @@ static void clear_slot(struct member_shared *member)
         atomic_store_explicit(&member->held[i], 0, memory_order_relaxed);
 }
 
+uint32_t member_reserve(void)
+{
+    uint32_t id = take_used_slot();
+
+    if (id == 0)
+        id = take_new_slot();
+    if (id == 0 && recover_all_dead())
+        id = take_used_slot();
+    if (id == 0) {
+        errno = EAGAIN;
+        return 0;
+    }
+    clear_slot(member_slot(id));
+    set_owner(member_slot(id), id);
+    return id;
+}
+
 int member_become(uint32_t id)
 {
     struct member_shared *member = member_slot(id);
 
-    clear_slot(member);
-    set_owner(member);
     if (!change_state(id, MEMBER_RESERVED, MEMBER_LIVE)) {
         errno = EOWNERDEAD;
         return -1;
     }
+    set_owner(member, id);
     member_me = member;
     member_my_id = id;
     return 0;
@@ -236,13 +239,15 @@ bool member_is_gone(uint32_t id)
 bool member_look(uint32_t id)
 {
     struct member_shared *member = member_slot(id);
-    int32_t tid;
+    uint64_t owner;
 
     if (member_is_gone(id))
         return true;
     /* acquire: pairs with set_owner(). */
-    tid = atomic_load_explicit(&member->tid, memory_order_acquire);
-    if (process_lives(tid, atomic_load_explicit(&member->born_ns, memory_order_relaxed)))
+    owner = atomic_load_explicit(&member->owner, memory_order_acquire);
+    if (owner >> 32 != id >> MEMBER_SLOT_BITS)
+        return false;
+    if (process_lives((pid_t)(uint32_t)owner, atomic_load_explicit(&member->born_ns, memory_order_relaxed)))
         return false;
     /* If the slot got a new owner since, its generation differs and this changes nothing. */
     member_mark_dead(id);
@@ -266,8 +271,14 @@ void member_mark_dead(uint32_t id)
     if (!change_state(id, MEMBER_LIVE, MEMBER_DEAD) && !change_state(id, MEMBER_RESERVED, MEMBER_DEAD))
         return;
     FAULT_POINT();
+    member_wake_sleepers();
+}
+
+void member_wake_sleepers(void)
+{
     /*
-     * Pairs with the fence in wait_park(): a waiter that we do not see asleep sees the mark before it sleeps.
+     * Pairs with the fence in wait_park(): who is not seen asleep here sees, before it sleeps, why it is
+     * woken.
      */
     atomic_thread_fence(memory_order_seq_cst);
     member_for_each(wake_sleeper);
@@ -285,7 +296,7 @@ void member_for_each(void (*visit)(uint32_t id, enum member_state state))
     for (uint32_t slot = 1; slot <= n_used; slot++) {
         uint32_t word = atomic_load_explicit(&table()->slots[slot].state, memory_order_acquire);
 
-        if (state_of(word) == MEMBER_LIVE || state_of(word) == MEMBER_DEAD)
+        if (state_of(word) != MEMBER_FREE)
             visit(make_id(slot, word), state_of(word));
     }
 }

@@ -4,9 +4,9 @@
  * A member's id is its slot and the slot's generation in 31 bits, never 0: it stays unique when slots, pids
  * and ranks repeat. Locks and wait records name members by id only.
  *
- * A slot's life: FREE, RESERVED (a child is about to be born into it), LIVE, then FREE with the next
- * generation when its member leaves, or DEAD when somebody saw its process or thread gone; recover.h brings a
- * dead member's slot back to FREE once nothing in the segment depends on it.
+ * A slot's life: FREE, RESERVED (a child is about to be born into it; its parent answers for it), LIVE, then
+ * FREE with the next generation when its member leaves, or DEAD when somebody saw its process or thread gone;
+ * recover.h brings a dead member's slot back to FREE once nothing in the segment depends on it.
  */
 #ifndef MEMORY_MEMBER_H
 #define MEMORY_MEMBER_H
@@ -38,10 +38,14 @@ struct member_wait_shared {
 struct member_shared {
     _Atomic uint32_t state; /* generation << 2 | enum member_state */
     _Atomic int32_t pid;
-    _Atomic int32_t tid;
-    _Atomic uint32_t held_untracked; /* it held more than MEMBER_HELD_MAX locks at once */
+    /*
+     * generation << 32 | thread: whom to ask whether it lives. Another generation than the state's: not said
+     * yet.
+     */
+    _Atomic uint64_t owner;
     _Atomic uint64_t born_ns;        /* clock_boot_ns() at its start */
-    char unused[40];
+    _Atomic uint32_t held_untracked; /* it held more than MEMBER_HELD_MAX locks at once */
+    char unused[36];
     struct member_wait_shared wait;
     _Atomic uint64_t held[MEMBER_HELD_MAX]; /* offsets of the locks it holds, takes or gives back; 0: none */
 };
@@ -87,13 +91,16 @@ bool member_look(uint32_t id);
  */
 void member_mark_dead(uint32_t id);
 
+/* Wakes every sleeping member: what it waits for may never come. */
+void member_wake_sleepers(void);
+
 /* From a dead slot to a free one; recover.c calls it once the slot's locks are recovered. */
 void member_free_dead(uint32_t id);
 
 /* The slot of id, whoever owns it now. */
 struct member_shared *member_slot(uint32_t id);
 
-/* Calls visit for the id of every member that is LIVE or DEAD, as of some moment during the call. */
+/* Calls visit for the id of every slot that is not FREE, as of some moment during the call. */
 void member_for_each(void (*visit)(uint32_t id, enum member_state state));
 
 /* Whether id holds, or was about to take, any lock. */

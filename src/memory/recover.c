@@ -7,7 +7,7 @@
 static bool is_lock_offset(uint64_t offset)
 {
     return offset % _Alignof(struct lock_shared) == 0 &&
-           offset >= segment_header()->part_offset[SEGMENT_HEAP] &&
+           offset >= segment_header()->part_offset[SEGMENT_CRITICALS] &&
            offset <= segment_size - sizeof(struct lock_shared);
 }
 

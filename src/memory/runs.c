@@ -183,12 +183,14 @@ void runs_give(struct heap_shared *heap, uint32_t first, uint32_t n)
     make_free(heap, first, n);
 }
 
-/* Takes more units from the free run behind. */
-static bool grow(struct heap_shared *heap, uint32_t first, uint32_t old_n, uint32_t more)
+bool runs_grow(struct heap_shared *heap, uint32_t first, uint32_t n)
 {
-    uint32_t behind = first + old_n;
+    uint32_t old_n = heap->units[first].n_units;
+    uint32_t behind = first + old_n, more = n - old_n;
     uint32_t left;
 
+    if (more == 0)
+        return true;
     if (!free_run_at(heap, behind) || heap->units[behind].n_units < more)
         return false;
     left = heap->units[behind].n_units - more;
@@ -197,15 +199,6 @@ static bool grow(struct heap_shared *heap, uint32_t first, uint32_t old_n, uint3
     if (left > 0)
         make_free(heap, behind + more, left);
     undo_set64(&heap->log, &heap->used_units, heap->used_units + more);
-    return true;
-}
-
-bool runs_resize(struct heap_shared *heap, uint32_t first, uint32_t old_n, uint32_t n)
-{
-    if (n > old_n && !grow(heap, first, old_n, n - old_n))
-        return false;
-    if (n < old_n)
-        runs_give(heap, first + n, old_n - n);
     set32(heap, &heap->units[first].n_units, n);
     return true;
 }

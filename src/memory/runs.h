@@ -23,8 +23,11 @@ uint32_t runs_take(struct heap_shared *heap, uint32_t n, uint32_t align);
 /* Makes n units from first on free, merged with free neighbours. None of them is a head any more. */
 void runs_give(struct heap_shared *heap, uint32_t first, uint32_t n);
 
-/* Makes a run of old_n units n units long where it lies. Returns whether it could. */
-bool runs_resize(struct heap_shared *heap, uint32_t first, uint32_t old_n, uint32_t n);
+/*
+ * Makes the run at first n units long, not fewer than now, by the free run behind it. Returns whether it
+ * could.
+ */
+bool runs_grow(struct heap_shared *heap, uint32_t first, uint32_t n);
 
 /* Which bin holds free runs of n units. */
 uint32_t runs_bin(uint32_t n);

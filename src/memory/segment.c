@@ -55,14 +55,16 @@ static uint64_t make_cookie(void)
 int segment_memfd(uint64_t size, uint32_t n_ranks, sharedmem_error *error)
 {
     uint64_t members = round_up(sizeof(struct segment_header_shared), 4096);
+    uint64_t criticals = round_up(members + member_table_bytes(), 4096);
     struct segment_header_shared header = {
         .magic = SEGMENT_MAGIC,
         .layout = SEGMENT_LAYOUT,
         .n_ranks = n_ranks,
         .size = size,
         .cookie = make_cookie(),
-        .part_offset =
-            {[SEGMENT_MEMBERS] = members, [SEGMENT_HEAP] = round_up(members + member_table_bytes(), 4096)},
+        .part_offset = {[SEGMENT_MEMBERS] = members,
+                        [SEGMENT_CRITICALS] = criticals,
+                        [SEGMENT_HEAP] = criticals + SEGMENT_CRITICALS_BYTES},
     };
     int fd = pages_create(size, &header, sizeof header);
 
@@ -116,13 +118,20 @@ static int create_as_asked(sharedmem_error *error)
     if (size < SEGMENT_MIN_BYTES || size > SEGMENT_MAX_BYTES)
         return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
                          "SHAREDMEM_HEAP=%s is not between 16M and 8192G", env_text(ENV_HEAP));
+    size = round_up(size, PAGES_HUGE_BYTES);
     /* Beyond the limit ftruncate would not just fail: SIGXFSZ ends the program. */
     if (size > file_size)
         return error_set(
             error, SHAREDMEM_ERROR_NO_MEMORY, EFBIG,
             "SHAREDMEM_HEAP=%s is more than the file size limit of %llu MiB; raise ulimit -f or ask for less",
             env_text(ENV_HEAP), (unsigned long long)file_size >> 20);
-    return create_with_size(round_up(size, PAGES_HUGE_BYTES), error);
+    if (create_with_size(size, error) == 0)
+        return 0;
+    if (errno == ENOMEM)
+        return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM,
+                         "SHAREDMEM_HEAP=%s cannot be mapped; raise ulimit -v or ask for less",
+                         env_text(ENV_HEAP));
+    return -1;
 }
 
 static int create_as_fits(sharedmem_error *error)
@@ -182,7 +191,9 @@ int segment_header_check(const struct segment_header_shared *header, uint64_t si
             return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO,
                              "the job's shared memory has a damaged header");
     }
-    if (header->part_offset[SEGMENT_HEAP] - header->part_offset[SEGMENT_MEMBERS] < member_table_bytes())
+    if (header->part_offset[SEGMENT_CRITICALS] - header->part_offset[SEGMENT_MEMBERS] <
+            member_table_bytes() ||
+        header->part_offset[SEGMENT_HEAP] - header->part_offset[SEGMENT_CRITICALS] < SEGMENT_CRITICALS_BYTES)
         return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO,
                          "the job's shared memory has a damaged header");
     return 0;

@@ -29,7 +29,11 @@
 /* How many addresses are tried at most before ranks born by exec give up (attach.h). */
 #define SEGMENT_CANDIDATES 8
 
-enum segment_part { SEGMENT_MEMBERS, SEGMENT_HEAP, SEGMENT_PARTS };
+/* The heap is last: it takes what is left. */
+enum segment_part { SEGMENT_MEMBERS, SEGMENT_CRITICALS, SEGMENT_HEAP, SEGMENT_PARTS };
+
+/* What the table of critical regions takes; the floor above fills it (team/critical.h). */
+#define SEGMENT_CRITICALS_BYTES ((uint64_t)20 << 10)
 
 struct segment_header_shared {
     uint64_t magic;

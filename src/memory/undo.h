@@ -15,7 +15,10 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* More than the longest change (HEAP_LONGEST_CHANGE in heap.h) needs. */
+/*
+ * The longest change, a span cut out of a longer run, logs about 60 words: 2 for each of 16 units, and the
+ * lists.
+ */
 #define UNDO_CAPACITY 127
 
 struct undo_shared {

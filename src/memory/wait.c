@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <sched.h>
 
+#include "base/fault.h"
 #include "base/text.h"
 #include "host/clock.h"
 #include "host/futex.h"
@@ -19,9 +20,13 @@ static void cpu_pause(void)
 #endif
 }
 
+/* The calling thread's innermost wait. */
+static _Thread_local struct wait *current;
+
 void wait_begin(struct wait *wait, enum wait_kind kind, const char *where, uint32_t whom)
 {
-    *wait = (struct wait){.kind = kind, .whom = whom, .where = where};
+    *wait = (struct wait){.kind = kind, .whom = whom, .where = where, .outer = current};
+    current = wait;
 }
 
 void wait_for(struct wait *wait, uint32_t whom)
@@ -33,11 +38,11 @@ void wait_for(struct wait *wait, uint32_t whom)
         atomic_store_explicit(&member_me->wait.whom, whom, memory_order_relaxed);
 }
 
-void wait_publish(struct wait *wait)
+/* Writes the wait into this member's record. */
+static void publish(const struct wait *wait)
 {
     struct member_wait_shared *record;
 
-    wait->since_ns = clock_monotonic_ns();
     if (member_me == NULL)
         return;
     record = &member_me->wait;
@@ -47,6 +52,12 @@ void wait_publish(struct wait *wait)
     atomic_store_explicit(&record->since_ns, wait->since_ns, memory_order_relaxed);
     /* release: who sees the kind sees the rest. */
     atomic_store_explicit(&record->kind, wait->kind, memory_order_release);
+}
+
+void wait_publish(struct wait *wait)
+{
+    wait->since_ns = clock_monotonic_ns();
+    publish(wait);
 }
 
 bool wait_pause(struct wait *wait)
@@ -78,6 +89,7 @@ bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic
     set_sleep_word(segment_offset(word));
     if (sleepers != NULL)
         atomic_fetch_add_explicit(sleepers, 1, memory_order_relaxed);
+    FAULT_POINT();
     /*
      * Pairs with the fences in wait_wake() and member_mark_dead(): either they see this sleeper, or what they
      * changed is seen here. futex_wait() compares *word once more; a mark set after this check and before the
@@ -102,6 +114,11 @@ void wait_wake(_Atomic uint32_t *word, _Atomic uint32_t *sleepers)
 
 void wait_end(struct wait *wait)
 {
-    if (wait->since_ns != 0 && member_me != NULL)
+    current = wait->outer;
+    if (wait->since_ns == 0 || member_me == NULL)
+        return;
+    if (current != NULL && current->since_ns != 0)
+        publish(current);
+    else
         atomic_store_explicit(&member_me->wait.kind, WAIT_NOTHING, memory_order_release);
 }

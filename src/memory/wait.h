@@ -28,7 +28,7 @@
  * ever, and with more members than cores it does no harm. Then others get the core, then the waiter sleeps.
  */
 #define WAIT_PAUSES  50
-#define WAIT_YIELDS  30
+#define WAIT_YIELDS  50
 #define WAIT_PARK_NS 50000000u
 
 enum wait_kind {
@@ -36,6 +36,8 @@ enum wait_kind {
     WAIT_LOCK,    /* for a lock; whom: its owner */
     WAIT_WORKERS, /* the master, for its workers */
     WAIT_ROOM,    /* a worker, until reduce has taken earlier results; whom: the master */
+    WAIT_BARRIER, /* for the other ranks; whom: one that has not come */
+    WAIT_ORDERED, /* for its turn; whom: who comes before */
     WAIT_MEETING  /* for the other ranks of the job to attach */
 };
 
@@ -45,6 +47,8 @@ struct wait {
     const char *where; /* "file:line", or NULL */
     uint64_t since_ns; /* 0: not published yet */
     unsigned steps;
+    struct wait
+        *outer; /* the wait that this one interrupts: a master that waits for workers waits for locks too */
 };
 
 /* Begins to wait. whom: a member's id, or 0. Costs nothing: nothing is published yet. */
@@ -63,7 +67,7 @@ bool wait_pause(struct wait *wait);
  */
 bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *sleepers);
 
-/* Says that the wait is over. Keeps errno. */
+/* Says that the wait is over, and the outer one, if any, goes on. In reverse order of the beginnings. */
 void wait_end(struct wait *wait);
 
 /* For whoever changed word, after the change: wakes all who sleep on it. A load where none does. */

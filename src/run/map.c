@@ -3,12 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/debug.h"
 #include "base/error.h"
 #include "base/options.h"
-#include "base/text.h"
 #include "host/cpu_count.h"
 #include "memory/member.h"
+#include "run/crew_errors.h"
 #include "run/map_shared.h"
+#include "run/solo.h"
 
 /*
  * Beyond this, counters of items and chunks could overflow; it is more than any machine can count to in
@@ -33,6 +35,9 @@ static int check_sizes(const sharedmem_map_options *options, sharedmem_error *er
                          "map: n is %zu; it can be 2^48 at most (was it negative?)", options->n);
     if (options->results != NULL && options->result_size == 0)
         return usage(error, ".results needs .result_size, the bytes of one result");
+    if (options->n > 0 && options->result_size > 0 && options->results == NULL && options->reduce == NULL)
+        return usage(error,
+                     ".result_size without .results or .reduce: results would be lost (was .results NULL?)");
     if (__builtin_mul_overflow(options->n, options->result_size, &bytes) || bytes > PTRDIFF_MAX)
         return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
                          "map: n * .result_size, %zu * %zu, is more than any memory", options->n,
@@ -68,7 +73,7 @@ static int run(const sharedmem_map_options *options, sharedmem_error *error)
         return -1;
     if (options->n == 0)
         return 0;
-    if (options->backend == SHAREDMEM_SERIAL)
+    if (options->backend == SHAREDMEM_SERIAL || debug_is_on())
         return map_serial(options, error);
     return map_forked(options, count_workers(options), error);
 }
@@ -89,16 +94,10 @@ int sharedmem_map_with(const sharedmem_map_options *given, size_t sizeof_options
     if (given == NULL)
         result = usage(error, "the options are NULL");
     else if (!known || options.reserved != 0)
-        result = error_set(error, SHAREDMEM_ERROR_USAGE, E2BIG,
-                           "map: the options hold something that version %s of the library does not know",
-                           sharedmem_version());
+        result = options_unknown(error, "map");
     else
         result = run(&options, error);
-    if (result == 0)
-        return 0;
-    if (error->where[0] == '\0')
-        text_copy_end(error->where, sizeof error->where, options.where);
-    return options.error != NULL ? -1 : error_uncaught(error);
+    return result == 0 ? 0 : error_end_call(error, options.error != NULL, options.where);
 }
 
 /* ---- SERIAL ---- */
@@ -115,25 +114,27 @@ static int serial_item(const sharedmem_map_options *options, void *result, size_
 {
     int code;
 
-    if (result != NULL)
+    if (result != NULL && options->results == NULL)
         memset(result, 0, options->result_size);
     code = options->work(i, result, options->context);
     if (code != 0) {
-        map_item_error(error, 0, i, code);
+        crew_item_error(error, 0, i, code);
         return -1;
     }
     error_take_fail_message(NULL);
     code = options->reduce != NULL ? options->reduce(i, result, options->context) : 0;
     if (code != 0) {
-        map_reduce_error(error, i, code);
+        crew_reduce_error(error, i, code);
         return -1;
     }
+    error_take_fail_message(NULL);
     return 0;
 }
 
 int map_serial(const sharedmem_map_options *options, sharedmem_error *error)
 {
     void *scratch = NULL;
+    struct solo solo;
     int result = 0;
 
     if (options->results == NULL && options->result_size > 0) {
@@ -142,8 +143,12 @@ int map_serial(const sharedmem_map_options *options, sharedmem_error *error)
             return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM,
                              "map: no memory for a result of %zu bytes", options->result_size);
     }
-    for (size_t i = 0; i < options->n && result == 0; i++)
+    solo_enter(&solo, true);
+    for (size_t i = 0; i < options->n && result == 0; i++) {
+        solo_begin_item(&solo, i);
         result = serial_item(options, serial_result(options, scratch, i), i, error);
+    }
+    solo_leave(&solo);
     free(scratch);
     if (result != 0)
         errno = ECANCELED;

@@ -1,19 +1,18 @@
 #include "run/placement.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/env.h"
+#include "base/slow.h"
 #include "host/affinity.h"
 
-/* The topology of the processors in mask, kept from call to call. */
+/* The topology of the processors in mask, kept from call to call, under slow_lock(). */
 static struct {
-    pthread_mutex_t mutex;
     struct topology *topology;
     cpu_set_t *mask;
     size_t mask_bytes;
-} kept = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+} kept;
 
 static bool is_wanted(void)
 {
@@ -73,9 +72,9 @@ struct binding_plan *placement_plan(uint32_t np)
     mask = affinity_read(&mask_bytes);
     if (mask == NULL)
         return NULL;
-    pthread_mutex_lock(&kept.mutex);
+    slow_lock();
     keep_topology_of(mask, mask_bytes);
     plan = plan_in(kept.topology, np);
-    pthread_mutex_unlock(&kept.mutex);
+    slow_unlock();
     return plan;
 }

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "base/error.h"
 #include "host/doorbell.h"
+#include "memory/member.h"
 #include "memory/wait.h"
 
 /*
@@ -43,7 +45,7 @@ void results_plan(struct results *results, const sharedmem_map_options *options,
         .in_place = shared ? options->results : NULL,
         .copy_to = shared ? NULL : options->results,
         .size = options->result_size,
-        .doorbell = -1,
+        .doorbell = DOORBELL_NONE,
     };
     if (!shared && options->result_size > 0)
         results->stride = (options->result_size + SLOT_ALIGNMENT - 1) / SLOT_ALIGNMENT * SLOT_ALIGNMENT;
@@ -59,12 +61,11 @@ static size_t flags_bytes(const struct results *results)
     return (results->window + 63) / 64 * 64;
 }
 
-size_t results_bytes(const struct results *results, uint32_t n_ranks)
+size_t results_bytes(const struct results *results)
 {
-    uint64_t n_slots = results->window > 0 ? results->window : n_ranks;
     size_t bytes;
 
-    if (__builtin_mul_overflow(results->stride, n_slots, &bytes) ||
+    if (__builtin_mul_overflow(results->stride, results->window, &bytes) ||
         __builtin_add_overflow(bytes, sizeof *results->shared + flags_bytes(results), &bytes))
         return SIZE_MAX;
     return bytes;
@@ -107,30 +108,37 @@ static bool wait_for_room(const struct results *results, const struct team_share
         room = has_room(results, i);
         if (room || team_is_stopping(team))
             break;
-        /* The master's own death needs no look: it ends its workers by a signal. */
-        if (!wait_pause(&wait))
-            wait_park(&wait, &shared->turn, turn, &shared->waiting_workers);
+        if (wait_pause(&wait))
+            continue;
+        /*
+         * Its death ends its workers by a signal, but for those that gave up their privileges, and with them
+         * that.
+         */
+        if (!wait_park(&wait, &shared->turn, turn, &shared->waiting_workers) && member_look(results->master))
+            break;
     }
     wait_end(&wait);
     return room;
 }
 
-static void *place_of(const struct results *results, uint32_t rank, uint64_t i)
+static void *place_of(const struct results *results, uint64_t i)
 {
     if (results->size == 0)
         return NULL;
     if (results->in_place != NULL)
         return results->in_place + i * results->size;
-    return results->slots + results->stride * (results->window > 0 ? ring_index(results, i) : rank);
+    return results->slots + results->stride * ring_index(results, i);
 }
 
-bool results_begin(const struct results *results, const struct team_shared *team, uint32_t rank, uint64_t i,
+bool results_begin(const struct results *results, const struct team_shared *team, uint64_t i,
                    const char *where, void **result)
 {
     if (results->window > 0 && !has_room(results, i) && !wait_for_room(results, team, i, where))
         return false;
-    *result = place_of(results, rank, i);
-    if (*result != NULL)
+    *result = place_of(results, i);
+    if (results->copy_to != NULL)
+        memcpy(*result, results->copy_to + i * results->size, results->size);
+    else if (results->in_place == NULL && *result != NULL)
         memset(*result, 0, results->size);
     return true;
 }
@@ -149,7 +157,7 @@ void results_end(const struct results *results, uint64_t i)
     atomic_thread_fence(memory_order_seq_cst);
     if (atomic_load_explicit(&shared->master_sleeps, memory_order_relaxed) != 0 &&
         atomic_load_explicit(&shared->drained, memory_order_relaxed) == i)
-        doorbell_ring(results->doorbell);
+        doorbell_ring(&results->doorbell);
 }
 
 static bool is_done(const struct results *results, uint64_t i)
@@ -169,7 +177,7 @@ static void advance(const struct results *results, uint64_t drained)
 
 static int take(struct results *results, uint64_t i, sharedmem_function *taken, void *context)
 {
-    void *result = place_of(results, 0, i);
+    void *result = place_of(results, i);
     int code;
 
     if (results->copy_to != NULL) {
@@ -177,6 +185,8 @@ static int take(struct results *results, uint64_t i, sharedmem_function *taken, 
         result = results->copy_to + i * results->size;
     }
     code = taken != NULL ? taken(i, result, context) : 0;
+    if (code == 0)
+        error_take_fail_message(NULL);
     atomic_store_explicit(&results->done[ring_index(results, i)], 0, memory_order_relaxed);
     return code;
 }
@@ -218,12 +228,4 @@ bool results_sleep(const struct results *results)
 void results_wake_up(const struct results *results)
 {
     atomic_store_explicit(&results->shared->master_sleeps, 0, memory_order_relaxed);
-}
-
-void results_release_all(const struct results *results)
-{
-    if (results->window == 0)
-        return;
-    atomic_fetch_add_explicit(&results->shared->turn, 1, memory_order_release);
-    wait_wake(&results->shared->turn, &results->shared->waiting_workers);
 }

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host/doorbell.h"
 #include "sharedmem.h"
 #include "team/schedule.h"
 #include "team/team.h"
@@ -40,10 +41,10 @@ struct results {
     size_t stride;   /* bytes of a slot; 0: no slots */
     uint64_t window; /* slots and flags, a power of two; 0: not drained */
     struct results_shared *shared;
-    _Atomic uint8_t *done; /* flags, by item modulo window */
-    char *slots;           /* by item modulo window; where not drained, one a worker */
-    uint32_t master;       /* the master's member id: workers wait for it */
-    int doorbell;          /* wakes the master; -1 where not drained */
+    _Atomic uint8_t *done;    /* flags, by item modulo window */
+    char *slots;              /* by item modulo window */
+    uint32_t master;          /* the master's member id: workers wait for it */
+    struct doorbell doorbell; /* wakes the master; none where not drained */
 };
 
 /*
@@ -53,16 +54,17 @@ struct results {
 void results_plan(struct results *results, const sharedmem_map_options *options, struct schedule *schedule);
 
 /* How much shared memory the plan needs; SIZE_MAX where that overflows. */
-size_t results_bytes(const struct results *results, uint32_t n_ranks);
+size_t results_bytes(const struct results *results);
 
 /* Puts the plan into memory of that many bytes, aligned to 64. */
 void results_bind(struct results *results, void *memory);
 
 /*
- * Worker: where item i's result goes, zeroed, in *result (NULL where there are none); waits for room.
- * Returns false where the team stopped meanwhile.
+ * Worker: where item i's result goes, in *result (NULL where there are none); waits for room. It holds what
+ * .results held, zeroes where there is no .results.
+ * Returns false where the team stopped meanwhile, or the master is gone.
  */
-bool results_begin(const struct results *results, const struct team_shared *team, uint32_t rank, uint64_t i,
+bool results_begin(const struct results *results, const struct team_shared *team, uint64_t i,
                    const char *where, void **result);
 
 /* Worker: item i's result is complete. */
@@ -80,8 +82,5 @@ int results_drain(struct results *results, uint64_t n, sharedmem_function *taken
 /* Master: it is about to sleep. Returns whether it may: the next result is not complete yet. */
 bool results_sleep(const struct results *results);
 void results_wake_up(const struct results *results);
-
-/* Master: wakes the workers that wait for room, after team_stop(). */
-void results_release_all(const struct results *results);
 
 #endif

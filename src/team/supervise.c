@@ -16,7 +16,7 @@
 #define ASK_NS         5000000u
 #define ASK_BY_PIPE_NS 20000000u
 
-int supervise_init(struct supervise *set, uint32_t n, int doorbell)
+int supervise_init(struct supervise *set, uint32_t n, const struct doorbell *doorbell)
 {
     *set = (struct supervise){.doorbell = doorbell};
     set->children = calloc(n, sizeof *set->children);
@@ -86,8 +86,8 @@ static nfds_t fill_polled(struct supervise *set)
         if (runs(&set->children[i]) && set->children[i].process.end_fd >= 0)
             set->polled[n++] = (struct pollfd){.fd = set->children[i].process.end_fd, .events = POLLIN};
     }
-    if (set->doorbell >= 0)
-        set->polled[n++] = (struct pollfd){.fd = set->doorbell, .events = POLLIN};
+    if (set->doorbell != NULL)
+        set->polled[n++] = (struct pollfd){.fd = set->doorbell->fd, .events = POLLIN};
     return n;
 }
 
@@ -100,7 +100,7 @@ static void note_ready(struct supervise *set)
         if (runs(&set->children[i]) && set->children[i].process.end_fd >= 0)
             set->children[i].ready = set->polled[n++].revents != 0;
     }
-    if (set->doorbell >= 0 && set->polled[n].revents != 0)
+    if (set->doorbell != NULL && set->polled[n].revents != 0)
         doorbell_clear(set->doorbell);
 }
 
@@ -169,6 +169,12 @@ void supervise_signal(struct supervise *set, int signal)
         if (runs(&set->children[i]))
             process_signal(&set->children[i].process, signal);
     }
+}
+
+void supervise_forget(struct supervise *set)
+{
+    for (uint32_t i = 0; i < set->n_started; i++)
+        process_forget_end_fd(&set->children[i].process);
 }
 
 void supervise_fini(struct supervise *set)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host/doorbell.h"
 #include "host/process.h"
 
 struct supervise_child {
@@ -23,11 +24,11 @@ struct supervise {
     struct pollfd *polled;            /* room for all and the doorbell */
     uint32_t n_started;
     uint32_t n_running;
-    int doorbell; /* wakes supervise_wait(); -1: none */
+    const struct doorbell *doorbell; /* wakes supervise_wait(); NULL: none */
 };
 
 /* Makes room for up to n children. Returns 0, or -1 with errno ENOMEM. */
-int supervise_init(struct supervise *set, uint32_t n, int doorbell);
+int supervise_init(struct supervise *set, uint32_t n, const struct doorbell *doorbell);
 
 /*
  * Forks the next child, see process_fork(). member is its reserved slot.
@@ -45,6 +46,9 @@ void supervise_wait(struct supervise *set, uint64_t timeout_ns,
 
 /* Sends signal to all that run. */
 void supervise_signal(struct supervise *set, int signal);
+
+/* In a forked child: its elder siblings are not its own, and their files are closed. */
+void supervise_forget(struct supervise *set);
 
 /* Frees the set; children must not run any more. Keeps errno. */
 void supervise_fini(struct supervise *set);

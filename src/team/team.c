@@ -1,34 +1,44 @@
 #include "team/team.h"
 
+#include <errno.h>
 #include <string.h>
 
-_Static_assert(sizeof(struct team_shared) == 64, "a team's head is one cache line");
+#include "memory/member.h"
 
-/*
- * A process has one team for now; a worker's is set once, in its one thread, before any code of the user
- * runs.
- */
-static struct {
-    uint32_t rank;
-    uint32_t size;
-} current = {.size = 1};
+_Static_assert(offsetof(struct team_rank_shared, arrived) == 64, "barriers have a line of their own");
+_Static_assert(sizeof(struct team_rank_shared) % 64 == 0, "ranks share no cache line");
+_Static_assert(offsetof(struct team_shared, ranks) == 192, "a team's head is three lines");
+
+static struct team_place *process_place;
+static _Thread_local struct team_place *thread_place;
+
+static sharedmem_error *errors_of(const struct team_shared *team)
+{
+    return (sharedmem_error *)(void *)&team->ranks[team->size];
+}
 
 size_t team_bytes(uint32_t size)
 {
-    return sizeof(struct team_shared) + size * sizeof(sharedmem_error);
+    return sizeof(struct team_shared) + size * (sizeof(struct team_rank_shared) + sizeof(sharedmem_error));
 }
 
-void team_init(struct team_shared *team, uint32_t size)
+void team_init(struct team_shared *team, uint32_t size, bool is_map)
 {
-    memset(team, 0, sizeof *team);
+    memset(team, 0, sizeof *team + size * sizeof team->ranks[0]);
     team->size = size;
+    team->is_map = is_map;
+    for (uint32_t rank = 0; rank < size; rank++) {
+        atomic_store_explicit(&team->ranks[rank].item, SHAREDMEM_NO_ITEM, memory_order_relaxed);
+        /* In a map any item may come first; else each rank's first ticket is its number. */
+        atomic_store_explicit(&team->ranks[rank].floor, is_map ? 0 : rank, memory_order_relaxed);
+    }
 }
 
 void team_fail(struct team_shared *team, uint32_t rank, const sharedmem_error *error)
 {
     uint32_t nobody = 0;
 
-    memcpy(&team->errors[rank], error, sizeof *error);
+    memcpy(&errors_of(team)[rank], error, sizeof *error);
     /*
      * release: who reads the claim, with acquire, reads the error whole. A death before this claims nothing.
      */
@@ -41,7 +51,7 @@ const sharedmem_error *team_first_error(const struct team_shared *team)
 {
     uint32_t first = atomic_load_explicit(&team->first, memory_order_acquire);
 
-    return first != 0 && first <= team->size ? &team->errors[first - 1] : NULL;
+    return first != 0 && first <= team->size ? &errors_of(team)[first - 1] : NULL;
 }
 
 void team_stop(struct team_shared *team)
@@ -49,18 +59,52 @@ void team_stop(struct team_shared *team)
     atomic_store_explicit(&team->stopping, 1, memory_order_relaxed);
 }
 
-void team_enter(uint32_t rank, uint32_t size)
+bool team_rank_is_gone(const struct team_shared *team, uint32_t rank)
 {
-    current.rank = rank;
-    current.size = size;
+    uint32_t member = atomic_load_explicit(&team->ranks[rank].member, memory_order_acquire);
+
+    if (atomic_load_explicit(&team->ranks[rank].left, memory_order_acquire) != 0)
+        return true;
+    return member != 0 && member_look(member);
+}
+
+struct team_place *team_here(void)
+{
+    return thread_place != NULL ? thread_place : process_place;
+}
+
+void team_enter_process(struct team_place *place)
+{
+    process_place = place;
+    thread_place = NULL;
+}
+
+struct team_place *team_enter_thread(struct team_place *place)
+{
+    struct team_place *before = thread_place;
+
+    thread_place = place;
+    return before;
+}
+
+int team_cancelled(const struct team_place *place)
+{
+    if (place->leave != NULL)
+        place->leave();
+    errno = ECANCELED;
+    return -1;
 }
 
 int sharedmem_rank(void)
 {
-    return (int)current.rank;
+    struct team_place *place = team_here();
+
+    return place != NULL ? (int)place->rank : 0;
 }
 
 int sharedmem_size(void)
 {
-    return (int)current.size;
+    struct team_place *place = team_here();
+
+    return place != NULL ? (int)place->team->size : 1;
 }

@@ -12,22 +12,55 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host/crash.h"
 #include "sharedmem.h"
 
-/* In the segment; a line of its own that is written only at the end. */
-struct team_shared {
-    uint32_t size;
-    _Atomic uint32_t stopping; /* no more items are to be begun */
-    _Atomic uint32_t first;    /* 1 + the rank whose error came first; 0: none has failed */
-    char unused[52];
-    sharedmem_error errors[]; /* one a rank; pages that nobody touches while nobody fails */
+/* What each rank tells the others: it alone writes, but for the counts of those who sleep. */
+struct team_rank_shared {
+    /* For ordered regions: it will not enter one with a ticket below this (ordered.h). */
+    _Atomic uint64_t floor;
+    _Atomic uint32_t floor_sleepers;
+    _Atomic uint32_t member; /* its member id; 0: not born yet */
+    _Atomic uint64_t item;   /* what it works on, or SHAREDMEM_NO_ITEM */
+    _Atomic uint32_t left;   /* it came to its end by itself: it did all, or its error is here */
+    char unused[36];
+
+    /* For barriers. */
+    _Atomic uint32_t arrived; /* how many it has come to */
+    _Atomic uint32_t arrived_sleepers;
+    char unused2[56];
+
+    /* Where it crashed, if it did. */
+    struct crash_shared crash;
+    char unused3[24];
 };
 
-/* How many bytes a team of size needs: at most about 64 MiB, for 16,383. */
+/* In the segment; a team of one may lie anywhere. */
+struct team_shared {
+    /* A line that all read at each step, and that changes once. */
+    uint32_t size;
+    uint32_t is_map;              /* its items know nothing of each other: no barriers */
+    _Atomic uint32_t stopping;    /* nothing more is to be begun */
+    _Atomic uint32_t first;       /* 1 + the rank whose error came first; 0: none has failed */
+    _Atomic uint32_t has_ordered; /* somebody waits, or waited, for its turn in an ordered region */
+    char unused[44];
+
+    /* The barrier of large teams. */
+    _Atomic uint32_t n_arrived; /* in all barriers so far */
+    char unused2[60];
+    _Atomic uint32_t n_released; /* barriers that all have come to: the futex word */
+    _Atomic uint32_t released_sleepers;
+    char unused3[56];
+
+    struct team_rank_shared
+        ranks[]; /* then an error for each rank: pages that nobody touches while nobody fails */
+};
+
+/* How many bytes a team of size needs: at most about 75 MiB, for 16,383. */
 size_t team_bytes(uint32_t size);
 
-/* Lays a team into memory of team_bytes(size), of whatever content. */
-void team_init(struct team_shared *team, uint32_t size);
+/* Lays a team into memory of team_bytes(size), of whatever content, aligned to 64. */
+void team_init(struct team_shared *team, uint32_t size, bool is_map);
 
 /* Rank failed with error: it is kept, and first if nobody was before. The team stops. */
 void team_fail(struct team_shared *team, uint32_t rank, const sharedmem_error *error);
@@ -35,7 +68,7 @@ void team_fail(struct team_shared *team, uint32_t rank, const sharedmem_error *e
 /* The error that came first, or NULL. */
 const sharedmem_error *team_first_error(const struct team_shared *team);
 
-/* Tells all to begin nothing more. */
+/* Tells all to begin nothing more. Who sleeps in a wait finds out when it wakes. */
 void team_stop(struct team_shared *team);
 
 /* Whether somebody said so. */
@@ -45,9 +78,38 @@ static inline bool team_is_stopping(const struct team_shared *team)
     return atomic_load_explicit(&team->stopping, memory_order_relaxed) != 0;
 }
 
+/* Whether rank will do nothing any more: it left, or its process is gone (the system is asked). */
+bool team_rank_is_gone(const struct team_shared *team, uint32_t rank);
+
+/* A rank's place in its team; private to the process. */
+struct team_place {
+    struct team_shared *team;
+    uint32_t rank;
+    uint64_t rounds; /* ordered regions it has been through, where ranks take turns */
+    bool in_ordered;
+    /*
+     * In a worker: how it ends where it cannot go on, since the team has failed. NULL: waits return an error.
+     */
+    void (*leave)(void);
+};
+
 /*
- * From now on this process works as rank of a team of size; what sharedmem_rank() and sharedmem_size() tell.
+ * The calling thread's place: its own, else its process's, else NULL: it works for no team, as a team of one.
  */
-void team_enter(uint32_t rank, uint32_t size);
+struct team_place *team_here(void);
+
+/* Makes place the process's, for a worker; place stays the caller's. */
+void team_enter_process(struct team_place *place);
+
+/*
+ * Makes place the calling thread's and returns the one until now, to be given back at the end; NULL is none.
+ */
+struct team_place *team_enter_thread(struct team_place *place);
+
+/*
+ * The team has failed, and rank in place waits for what will not come: ends the worker, or returns -1,
+ * ECANCELED.
+ */
+int team_cancelled(const struct team_place *place);
 
 #endif

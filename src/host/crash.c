@@ -1,0 +1,320 @@
+#include "host/crash.h"
+
+#include <errno.h>
+#include <execinfo.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+/* The unwinder needs some 5 KiB; a signal's own frame up to 11 with the widest registers of x86. */
+#define STACK_BYTES ((size_t)65536)
+
+/* Besides the frames wanted: the handler's own and the signal's. */
+#define OWN_FRAMES 8
+
+static const int caught[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
+
+static struct {
+    pthread_once_t once;
+    void *stack; /* NULL: there was no memory */
+    size_t stack_bytes;
+} prepared = {.once = PTHREAD_ONCE_INIT};
+
+static struct {
+    struct crash_shared *slot;
+    pid_t pid; /* another pid: a fork that did not install, and has no slot */
+    uint64_t stack_top;
+    _Atomic pid_t crashing; /* the thread that is recording; 0: none */
+    siginfo_t *first;       /* what brought it there */
+} mine;
+
+/* ---- In the handler: only what is async-signal-safe ---- */
+
+static pid_t my_tid(void)
+{
+    return (pid_t)syscall(SYS_gettid);
+}
+
+static void set_default(int signal)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+
+    sigaction(signal, &action, NULL);
+}
+
+/*
+ * Whether it comes again when the handler returns into the instruction. Not what was sent, and not what the
+ * kernel reports of something past: bad memory that nobody touched yet, for one.
+ */
+static bool comes_again(const siginfo_t *info)
+{
+    switch (info->si_signo) {
+    case SIGSEGV:
+        return info->si_code == SEGV_MAPERR || info->si_code == SEGV_ACCERR || info->si_code == SI_KERNEL;
+    case SIGBUS:
+        return info->si_code == BUS_ADRALN || info->si_code == BUS_ADRERR;
+    case SIGFPE:
+    case SIGILL:
+        return info->si_code > 0;
+    default:
+        return false;
+    }
+}
+
+/*
+ * Makes the signal pending, with its own siginfo. Being blocked it comes as the handler returns, where it
+ * came first. Not for what comes again by itself: valgrind takes such a siginfo for a fault of its own.
+ */
+static void queue_again(siginfo_t *info)
+{
+    if (syscall(SYS_rt_tgsigqueueinfo, getpid(), my_tid(), info->si_signo, info) != 0)
+        raise(info->si_signo);
+}
+
+struct registers {
+    uint64_t pc, sp;
+};
+
+#if defined(__x86_64__)
+#define REGISTERS_KNOWN 1
+
+static struct registers registers_get(const ucontext_t *context)
+{
+    return (struct registers){(uint64_t)context->uc_mcontext.gregs[REG_RIP],
+                              (uint64_t)context->uc_mcontext.gregs[REG_RSP]};
+}
+
+static void registers_set(ucontext_t *context, struct registers registers)
+{
+    context->uc_mcontext.gregs[REG_RIP] = (greg_t)registers.pc;
+    context->uc_mcontext.gregs[REG_RSP] = (greg_t)registers.sp;
+}
+
+/* The registers as they were before the call whose first instruction this is. */
+static struct registers registers_of_caller(const ucontext_t *context)
+{
+    struct registers at = registers_get(context);
+
+    return (struct registers){*(const uint64_t *)(uintptr_t)at.sp - 1, at.sp + 8};
+}
+
+#elif defined(__aarch64__)
+#define REGISTERS_KNOWN 1
+
+static struct registers registers_get(const ucontext_t *context)
+{
+    return (struct registers){context->uc_mcontext.pc, context->uc_mcontext.sp};
+}
+
+static void registers_set(ucontext_t *context, struct registers registers)
+{
+    context->uc_mcontext.pc = registers.pc;
+    context->uc_mcontext.sp = registers.sp;
+}
+
+/* The registers as they were before the call whose first instruction this is. */
+static struct registers registers_of_caller(const ucontext_t *context)
+{
+    return (struct registers){context->uc_mcontext.regs[30] - 1, context->uc_mcontext.sp};
+}
+
+#else
+#define REGISTERS_KNOWN 0
+
+static struct registers registers_get(const ucontext_t *context)
+{
+    (void)context;
+    return (struct registers){0, 0};
+}
+
+static void registers_set(ucontext_t *context, struct registers registers)
+{
+    (void)context;
+    (void)registers;
+}
+
+static struct registers registers_of_caller(const ucontext_t *context)
+{
+    return registers_get(context);
+}
+
+#endif
+
+/* Appends the callers of the frame whose pc is pcs[n - 1]. Returns the new n. */
+static uint32_t append_callers(uint64_t *pcs, uint32_t n)
+{
+    void *frames[CRASH_PCS + OWN_FRAMES];
+    int found = backtrace(frames, CRASH_PCS + OWN_FRAMES), i = 0;
+
+    while (i < found && (uintptr_t)frames[i] != pcs[n - 1])
+        i++;
+    for (i++; i < found && n < CRASH_PCS && frames[i] != NULL; i++)
+        pcs[n++] = (uintptr_t)frames[i] - 1; /* it returns behind the call */
+    return n;
+}
+
+/* The kernel does not say which address it was where no address could be meant (SI_KERNEL). */
+static bool has_address(const siginfo_t *info)
+{
+    return (info->si_signo == SIGSEGV || info->si_signo == SIGBUS) && info->si_code > 0 &&
+           info->si_code != SI_KERNEL;
+}
+
+static void record_fault(struct crash_shared *slot, const siginfo_t *info, struct registers at)
+{
+    slot->signal = info->si_signo;
+    slot->code = info->si_code;
+    slot->fault_address = has_address(info) ? (uintptr_t)info->si_addr : 0;
+    slot->stack_pointer = at.sp;
+    slot->stack_top = my_tid() == mine.pid ? mine.stack_top : 0;
+    slot->pcs[0] = at.pc;
+    /* release: pairs with the load in crash_format(), here and in record(). */
+    atomic_store_explicit(&slot->n_pcs, 1, memory_order_release);
+}
+
+/*
+ * Unwinding a stack that was overwritten may crash in turn; by then the first frame is published.
+ *
+ * A call through a wild pointer leaves a pc from which the unwinder knows no way. So for its eyes the call is
+ * taken back, for as long as it looks.
+ */
+static void record(struct crash_shared *slot, const siginfo_t *info, ucontext_t *context)
+{
+    struct registers at = registers_get(context);
+    uint32_t n = 1;
+
+    record_fault(slot, info, at);
+    if (has_address(info) && slot->fault_address == at.pc) {
+        struct registers caller = registers_of_caller(context);
+
+        registers_set(context, caller);
+        slot->pcs[n++] = caller.pc;
+    }
+    n = append_callers(slot->pcs, n);
+    registers_set(context, at);
+    atomic_store_explicit(&slot->n_pcs, n, memory_order_release);
+}
+
+/* In the handler already, and this is the unwinder's crash: ends by the signal that came first. */
+static void end_by_first(void)
+{
+    int signal = mine.first->si_signo;
+    sigset_t first;
+
+    sigemptyset(&first);
+    sigaddset(&first, signal);
+    set_default(signal);
+    queue_again(mine.first);
+    pthread_sigmask(SIG_UNBLOCK, &first, NULL);
+}
+
+/* One thread records; another that crashes meanwhile lets it write, and a later one finds it done. */
+static void record_once(siginfo_t *info, ucontext_t *context)
+{
+    const struct timespec second = {.tv_sec = 1};
+    pid_t in_it = 0, me = my_tid();
+
+    /* relaxed, here and below: only its own thread goes by what it stored. */
+    if (atomic_compare_exchange_strong_explicit(&mine.crashing, &in_it, me, memory_order_relaxed,
+                                                memory_order_relaxed)) {
+        mine.first = info;
+        if (atomic_load_explicit(&mine.slot->n_pcs, memory_order_relaxed) == 0)
+            record(mine.slot, info, context);
+        atomic_store_explicit(&mine.crashing, 0, memory_order_relaxed);
+    } else if (in_it == me) {
+        end_by_first();
+    } else {
+        nanosleep(&second, NULL);
+    }
+}
+
+/* What ends the process is the signal itself, at its own place: so core and status are right. */
+static void handle(int signal, siginfo_t *info, void *context)
+{
+    if (getpid() == mine.pid)
+        record_once(info, context);
+    set_default(signal);
+    if (!comes_again(info))
+        queue_again(info);
+}
+
+/* ---- Before ---- */
+
+/* The lowest page stays closed: what runs over ends there instead of overwriting the heap of who crashed. */
+static void map_stack(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t wanted = (size_t)SIGSTKSZ > STACK_BYTES ? (size_t)SIGSTKSZ : STACK_BYTES;
+    size_t bytes = (wanted + page - 1) / page * page;
+    char *memory;
+
+    memory = mmap(NULL, page + bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (memory == MAP_FAILED)
+        return;
+    mprotect(memory, page, PROT_NONE);
+    prepared.stack = memory + page;
+    prepared.stack_bytes = bytes;
+}
+
+static void prepare_once(void)
+{
+    struct sigaction action;
+    void *frames[4];
+    stack_t stack;
+
+    /* The first one loads libgcc_s and allocates. */
+    backtrace(frames, 4);
+    /* So that the linker looks these up here, not in each child; it halves the time of crash_install(). */
+    sigaction(SIGSEGV, NULL, &action);
+    sigaltstack(NULL, &stack);
+    getpid();
+    map_stack();
+}
+
+void crash_prepare(void)
+{
+    int saved_errno = errno;
+
+    pthread_once(&prepared.once, prepare_once);
+    errno = saved_errno;
+}
+
+static void install_stack(void)
+{
+    stack_t there, stack = {.ss_sp = prepared.stack, .ss_size = prepared.stack_bytes};
+
+    if (prepared.stack != NULL && sigaltstack(NULL, &there) == 0 && (there.ss_flags & SS_DISABLE) != 0)
+        sigaltstack(&stack, NULL);
+}
+
+static void install_handler(int signal)
+{
+    struct sigaction action;
+
+    if (sigaction(signal, NULL, &action) != 0 || action.sa_handler != SIG_DFL)
+        return;
+    action = (struct sigaction){.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigaction(signal, &action, NULL);
+}
+
+void crash_install(struct crash_shared *slot)
+{
+    int saved_errno = errno;
+
+    if (!REGISTERS_KNOWN)
+        return;
+    crash_prepare();
+    mine.slot = slot;
+    mine.stack_top = (uintptr_t)__builtin_frame_address(0);
+    atomic_store_explicit(&mine.crashing, 0, memory_order_relaxed);
+    mine.pid = getpid();
+    install_stack();
+    for (size_t i = 0; i < sizeof caught / sizeof *caught; i++)
+        install_handler(caught[i]);
+    errno = saved_errno;
+}

@@ -1,0 +1,22 @@
+/* crew_errors.h: the sentences in which calls with workers say what went wrong. */
+#ifndef RUN_CREW_ERRORS_H
+#define RUN_CREW_ERRORS_H
+
+#include "sharedmem.h"
+#include "team/supervise.h"
+#include "team/team.h"
+
+/* Item i fails with code in rank of this process; with what sharedmem_fail() was told. */
+void crew_item_error(sharedmem_error *error, uint32_t rank, uint64_t i, int code);
+
+/* The same for reduce, on the master. */
+void crew_reduce_error(sharedmem_error *error, uint64_t i, int code);
+
+/* The same for the body of a parallel call. */
+void crew_body_error(sharedmem_error *error, uint32_t rank, int code);
+
+/* A worker ended before it was done; rank: what it left of itself: its item, where it crashed. */
+void crew_death_error(sharedmem_error *error, const struct supervise_child *child,
+                      const struct team_rank_shared *rank);
+
+#endif

@@ -1,0 +1,23 @@
+#include "run/solo.h"
+
+#include "team/ordered.h"
+
+void solo_enter(struct solo *solo, bool is_map)
+{
+    struct team_shared *team = (struct team_shared *)(void *)solo->memory;
+
+    team_init(team, 1, is_map);
+    solo->place = (struct team_place){.team = team};
+    solo->before = team_enter_thread(&solo->place);
+}
+
+void solo_leave(struct solo *solo)
+{
+    team_enter_thread(solo->before);
+}
+
+void solo_begin_item(struct solo *solo, uint64_t i)
+{
+    atomic_store_explicit(&solo->place.team->ranks[0].item, i, memory_order_relaxed);
+    ordered_set_floor(solo->place.team, 0, i);
+}

@@ -1,0 +1,114 @@
+#include "team/ordered.h"
+
+#include <errno.h>
+
+#include "base/fault.h"
+#include "memory/wait.h"
+
+/* Those who wait for a floor sleep on its low half, which every rise changes for 2^32 items. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half of a floor comes first");
+
+static _Atomic uint32_t *low_half(_Atomic uint64_t *floor)
+{
+    return (_Atomic uint32_t *)(void *)floor;
+}
+
+static uint64_t floor_of(const struct team_shared *team, uint32_t rank)
+{
+    /* acquire: pairs with the release below: what was done in an earlier turn is seen in a later one. */
+    return atomic_load_explicit(&team->ranks[rank].floor, memory_order_acquire);
+}
+
+void ordered_set_floor(struct team_shared *team, uint32_t rank, uint64_t floor)
+{
+    struct team_rank_shared *mine = &team->ranks[rank];
+
+    atomic_store_explicit(&mine->floor, floor, memory_order_release);
+    FAULT_POINT();
+    /*
+     * In a map without ordered regions that is all. Who sees has_ordered late wakes a first sleeper a period
+     * late.
+     */
+    if (atomic_load_explicit(&team->has_ordered, memory_order_relaxed) != 0)
+        wait_wake(low_half(&mine->floor), &mine->floor_sleepers);
+}
+
+/* Waits until rank's floor has come to ticket, or the team fails. */
+static void wait_for_floor(struct team_shared *team, uint32_t rank, uint64_t ticket, const char *where)
+{
+    struct team_rank_shared *other = &team->ranks[rank];
+    struct wait wait;
+    uint64_t floor;
+
+    wait_begin(&wait, WAIT_ORDERED, where, atomic_load_explicit(&other->member, memory_order_relaxed));
+    while ((floor = floor_of(team, rank)) < ticket && !team_is_stopping(team)) {
+        if (wait_pause(&wait))
+            continue;
+        if (!wait_park(&wait, low_half(&other->floor), (uint32_t)floor, &other->floor_sleepers) &&
+            floor_of(team, rank) < ticket && team_rank_is_gone(team, rank))
+            team_stop(team);
+    }
+    wait_end(&wait);
+}
+
+/*
+ * The rank whose turn comes last before ticket, or size where there is none. Those before it have then mostly
+ * been through too, and each turn wakes one waiter, not all.
+ */
+static uint32_t last_before(const struct team_shared *team, uint32_t self, uint64_t ticket)
+{
+    uint32_t last = team->size;
+    uint64_t highest = 0;
+
+    for (uint32_t rank = 0; rank < team->size; rank++) {
+        uint64_t floor = floor_of(team, rank);
+
+        if (rank != self && floor < ticket && (last == team->size || floor > highest)) {
+            last = rank;
+            highest = floor;
+        }
+    }
+    return last;
+}
+
+static uint64_t ticket_of(const struct team_place *place)
+{
+    const struct team_shared *team = place->team;
+
+    if (team->is_map)
+        return atomic_load_explicit(&team->ranks[place->rank].item, memory_order_relaxed);
+    return place->rounds * team->size + place->rank;
+}
+
+int ordered_enter(struct team_place *place, const char *where)
+{
+    struct team_shared *team = place->team;
+    uint64_t ticket = ticket_of(place);
+    uint32_t before;
+
+    if (place->in_ordered || floor_of(team, place->rank) > ticket) {
+        errno = EPERM;
+        return -1;
+    }
+    while ((before = last_before(team, place->rank, ticket)) < team->size && !team_is_stopping(team)) {
+        atomic_store_explicit(&team->has_ordered, 1, memory_order_relaxed);
+        FAULT_POINT();
+        wait_for_floor(team, before, ticket, where);
+    }
+    if (before < team->size)
+        return team_cancelled(place);
+    place->in_ordered = true;
+    FAULT_POINT();
+    return 0;
+}
+
+void ordered_leave(struct team_place *place)
+{
+    struct team_shared *team = place->team;
+    uint64_t ticket = ticket_of(place);
+
+    place->in_ordered = false;
+    place->rounds++;
+    FAULT_POINT();
+    ordered_set_floor(team, place->rank, team->is_map ? ticket + 1 : ticket + team->size);
+}

@@ -1,0 +1,132 @@
+/* The public calls of critical and ordered regions, and of the barrier. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "memory/memory.h"
+#include "team/barrier.h"
+#include "team/critical.h"
+#include "team/ordered.h"
+#include "team/team.h"
+
+/* These calls have no sharedmem_error: what was used wrongly is uncaught. */
+static int misused(const char *where, int code, const char *call, const char *why)
+{
+    sharedmem_error error;
+
+    error_set(&error, SHAREDMEM_ERROR_USAGE, code, "%s: %s", call, why);
+    text_copy_end(error.where, sizeof error.where, where);
+    return error_uncaught(&error);
+}
+
+/*
+ * What was printed within a region goes out before the next member is let in, and so comes out in that order
+ * and in one piece. A look, where nothing was.
+ */
+static void flush_printed(void)
+{
+    int saved_errno = errno;
+
+    if (__fpending(stdout) > 0)
+        fflush(stdout);
+    errno = saved_errno;
+}
+
+static int no_memory(const char *where, sharedmem_error *error)
+{
+    text_copy_end(error->where, sizeof error->where, where);
+    return error_uncaught(error);
+}
+
+int sharedmem_critical_begin(const char *name, const char *where)
+{
+    sharedmem_error error;
+
+    if (memory_enter(&error) != 0)
+        return no_memory(where, &error);
+    if (critical_enter(name, where) == 0)
+        return 0;
+    switch (errno) {
+    case EDEADLK:
+        return misused(where, EDEADLK, "critical",
+                       "this member is in it already; it would wait for itself for ever");
+    case ENOSPC:
+        return misused(where, ENOSPC, "critical",
+                       "there are 255 names already; names are not meant to be made up at run time");
+    default:
+        return misused(where, errno, "critical", "the name is longer than 47 bytes");
+    }
+}
+
+void sharedmem_critical_end(const char *name)
+{
+    flush_printed();
+    if (memory_enter(NULL) != 0 || critical_leave(name) != 0)
+        misused(NULL, EPERM, "critical", "its end without its begin, in this thread and with this name");
+}
+
+int sharedmem_ordered_begin(const char *where)
+{
+    struct team_place *place = team_here();
+
+    if (place == NULL || ordered_enter(place, where) == 0)
+        return 0;
+    if (errno != EPERM)
+        return -1;
+    return misused(where, EPERM, "ordered",
+                   place->team->is_map
+                       ? "this item was in an ordered region already; put both blocks into one"
+                       : "this rank is in it already");
+}
+
+void sharedmem_ordered_end(void)
+{
+    struct team_place *place = team_here();
+
+    flush_printed();
+    if (place == NULL)
+        return;
+    if (place->in_ordered)
+        ordered_leave(place);
+    else
+        misused(NULL, EPERM, "ordered", "its end without its begin");
+}
+
+sharedmem_region sharedmem_region_begin(int is_ordered, const char *name, const char *where)
+{
+    int result = is_ordered ? sharedmem_ordered_begin(where) : sharedmem_critical_begin(name, where);
+
+    return (sharedmem_region){.name = name, .is_ordered = is_ordered, .is_open = result == 0};
+}
+
+/*
+ * Called by the end of the block, and once more when the variable goes out of scope, which break and return
+ * lead to.
+ */
+void sharedmem_region_end(sharedmem_region *region)
+{
+    if (!region->is_open)
+        return;
+    region->is_open = 0;
+    if (region->is_ordered)
+        sharedmem_ordered_end();
+    else
+        sharedmem_critical_end(region->name);
+}
+
+int sharedmem_barrier_at(const char *where)
+{
+    struct team_place *place = team_here();
+
+    if (place == NULL)
+        return 0;
+    if (place->team->is_map)
+        return misused(
+            where, EPERM, "barrier",
+            "items of a map may run one after the other in one worker, and would wait for each other "
+            "for ever; ranks that meet are what sharedmem_parallel() is for");
+    return barrier_meet(place, where);
+}

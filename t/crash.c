@@ -1,0 +1,721 @@
+/* Deaths by signals: they are as without the handlers, and leave a traceback. */
+#include "host/crash.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tap.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
+
+/* Exported, so that dladdr() knows its name; and what it does wrong is none of UBSan's business. */
+#define NAMED __attribute__((visibility("default"), noinline, no_sanitize("undefined")))
+
+static struct crash_shared *slot;
+
+/* ---- Ways to crash; each is named in the traceback ---- */
+
+/* After the fault, so that no call is the last one of its function: a jump would leave no frame. */
+static volatile int after;
+static int *volatile null_pointer;
+static int *volatile wild_pointer = (int *)4080;
+static int *volatile not_canonical = (int *)0xdeadbeefdeadbeef;
+static volatile int zero, dividend = 7;
+static volatile bool ends;
+static void (*volatile null_function)(void);
+
+NAMED void crash_null(void);
+NAMED void crash_wild(void);
+NAMED void crash_not_canonical(void);
+NAMED void crash_bus(void);
+NAMED void crash_abort(void);
+NAMED void crash_raise_fpe(void);
+NAMED void crash_divide(void);
+NAMED void crash_trap(void);
+NAMED void crash_raise_trap(void);
+NAMED void crash_killed(void);
+NAMED void crash_call_null(void);
+NAMED void crash_call_data(void);
+NAMED int crash_recursion(int depth);
+NAMED void crash_overflow(void);
+NAMED void crash_big_frame(void);
+NAMED void crash_outer(void (*crash)(void));
+NAMED void *crash_in_thread(void *barrier);
+
+void crash_null(void)
+{
+    *null_pointer = 1;
+    after++;
+}
+
+void crash_wild(void)
+{
+    *wild_pointer = 1;
+    after++;
+}
+
+void crash_not_canonical(void)
+{
+    *not_canonical = 1;
+    after++;
+}
+
+void crash_bus(void)
+{
+    int fd = memfd_create("empty", MFD_CLOEXEC);
+    volatile char *nothing = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    *nothing = 1;
+    after++;
+}
+
+void crash_abort(void)
+{
+    abort();
+}
+
+void crash_raise_fpe(void)
+{
+    raise(SIGFPE);
+    after++;
+}
+
+void crash_divide(void)
+{
+    after = dividend / zero;
+    after++;
+}
+
+void crash_trap(void)
+{
+    __builtin_trap();
+}
+
+void crash_raise_trap(void)
+{
+    raise(SIGTRAP);
+    after++;
+}
+
+/* Its parent sees it stop, sends SIGSEGV, and lets it go on. */
+void crash_killed(void)
+{
+    raise(SIGSTOP);
+    after++;
+}
+
+void crash_call_null(void)
+{
+    null_function();
+    after++;
+}
+
+void crash_call_data(void)
+{
+    ((void (*)(void))(uintptr_t)&zero)();
+    after++;
+}
+
+int crash_recursion(int depth)
+{
+    volatile char frame[256];
+
+    frame[depth & 255] = 1;
+    if (ends)
+        return 0;
+    return crash_recursion(depth + 1) + frame[depth & 255];
+}
+
+void crash_overflow(void)
+{
+    after += crash_recursion(0);
+}
+
+/* As an automatic array larger than the stack: written from its lowest address on. */
+void crash_big_frame(void)
+{
+    struct rlimit limit;
+    volatile char *array;
+
+    getrlimit(RLIMIT_STACK, &limit);
+    array = __builtin_alloca(limit.rlim_cur + (1 << 20));
+    array[1 << 19] = 1;
+    after++;
+}
+
+void crash_outer(void (*crash)(void))
+{
+    crash();
+    after++;
+}
+
+/* ---- Children ---- */
+
+static bool is_default(int signal)
+{
+    struct sigaction action;
+
+    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_DFL;
+}
+
+static _Noreturn void run_and_exit(void (*crash)(void))
+{
+    crash_outer(crash);
+    test_child_exit(99);
+}
+
+/* Forks a child with a cleared slot that crashes so. */
+static pid_t fork_crash(void (*crash)(void))
+{
+    pid_t child;
+
+    memset(slot, 0, sizeof *slot);
+    child = fork();
+    if (child == 0) {
+        crash_install(slot);
+        run_and_exit(crash);
+    }
+    return child;
+}
+
+/* Collects the child; what stopped gets a SIGSEGV from here. */
+static int await(pid_t child)
+{
+    int status = -1;
+
+    while (waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status)) {
+        kill(child, SIGSEGV);
+        kill(child, SIGCONT);
+    }
+    return status;
+}
+
+static const char *text_of(const struct crash_shared *from)
+{
+    static char text[3072];
+
+    crash_format(from, text, sizeof text);
+    return text;
+}
+
+#ifdef __x86_64__
+#define DIVIDES 1
+#define TRAP    SIGILL
+#else
+#define DIVIDES 0
+#define TRAP    SIGTRAP
+#endif
+
+enum address { ANY, NONE, NEAR_NULL };
+
+static const struct crash_case {
+    const char *name, *frame;
+    void (*crash)(void);
+    int signal;
+    bool sent, overflow;
+    enum address address;
+    bool not_here;
+} crashes[] = {
+    {"a null pointer", "#0 crash_null+0x", crash_null, SIGSEGV, .address = NEAR_NULL},
+    {"a wild pointer", "#0 crash_wild+0x", crash_wild, SIGSEGV, .address = NEAR_NULL},
+    {"a pointer that is no address", "#0 crash_not_canonical+0x", crash_not_canonical, SIGSEGV,
+     .address = ANY},
+    {"a file's lost page", "#0 crash_bus+0x", crash_bus, SIGBUS, .address = ANY},
+    {"abort()", " crash_abort+0x", crash_abort, SIGABRT, .sent = true, .address = NONE},
+    {"SIGFPE raised", " crash_raise_fpe+0x", crash_raise_fpe, SIGFPE, .sent = true, .address = NONE},
+    {"7 / 0", "#0 crash_divide+0x", crash_divide, SIGFPE, .address = NONE, .not_here = !DIVIDES},
+    {"a trap", "#0 crash_trap+0x", crash_trap, TRAP, .address = NONE},
+    {"SIGTRAP raised", " crash_raise_trap+0x", crash_raise_trap, SIGTRAP, .sent = true, .address = NONE},
+    {"a kill from outside", " crash_killed+0x", crash_killed, SIGSEGV, .sent = true, .address = NONE},
+    {"a call of NULL", "#0 0x0\n  #1 crash_call_null+0x", crash_call_null, SIGSEGV, .address = NEAR_NULL},
+    {"a call of data", "\n  #1 crash_call_data+0x", crash_call_data, SIGSEGV, .address = ANY},
+    {"a recursion without end", "#0 crash_recursion+0x", crash_overflow, SIGSEGV, .overflow = true},
+    {"an array larger than the stack", "#0 crash_big_frame+0x", crash_big_frame, SIGSEGV, .overflow = true},
+};
+
+static bool has_limit(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur <= (64 << 20);
+}
+
+static bool is_address(const struct crash_shared *from, enum address expected)
+{
+    switch (expected) {
+    case NONE:
+        return from->fault_address == 0;
+    case NEAR_NULL:
+        return from->fault_address < 4096;
+    default:
+        return true;
+    }
+}
+
+static void test_crash(const struct crash_case *crash)
+{
+    int status = await(fork_crash(crash->crash));
+    const char *text = text_of(slot);
+
+    test_int(crash->signal, status, "%s: the status is that of the signal, without a core", crash->name);
+    test_int(crash->signal, slot->signal, "%s: the slot has the signal", crash->name);
+    test_ok((slot->code <= 0) == crash->sent, "%s: it knows whether it was sent", crash->name);
+    test_ok(is_address(slot, crash->address), "%s: it has the address", crash->name);
+    test_ok(slot->n_pcs >= 2 && slot->n_pcs <= CRASH_PCS, "%s: there are frames", crash->name);
+    test_has(crash->frame, text, "%s: the traceback says where", crash->name);
+    if (!crash->overflow) {
+        test_has(" crash_outer+0x", text, "%s: and from where", crash->name);
+        test_has(" main+0x", text, "%s: up to main", crash->name);
+        test_ok(strstr(text, "libc_start") == NULL, "%s: and not beyond", crash->name);
+    }
+    test_int(crash->overflow, crash_is_stack_overflow(slot), "%s: is it a stack overflow", crash->name);
+}
+
+static void test_crashes(void)
+{
+    for (size_t i = 0; i < COUNT_OF(crashes); i++) {
+        if (!is_default(crashes[i].signal) || crashes[i].not_here)
+            test_skip("%s: another handles it, or it does not exist here", crashes[i].name);
+        else if (crashes[i].overflow && (!has_limit() || test_under_valgrind()))
+            test_skip("%s: this stack has no end", crashes[i].name);
+        else
+            test_crash(&crashes[i]);
+    }
+}
+
+/* ---- What it looks like from outside ---- */
+
+#define MAX_STOPS 8
+
+struct stop {
+    siginfo_t info;
+    uint64_t pc;
+};
+
+static uint64_t pc_of(pid_t child)
+{
+    struct user_regs_struct registers;
+    struct iovec vector = {&registers, sizeof registers};
+
+    if (ptrace(PTRACE_GETREGSET, child, (void *)NT_PRSTATUS, &vector) != 0)
+        return 0;
+#ifdef __x86_64__
+    return registers.rip;
+#else
+    return registers.pc;
+#endif
+}
+
+/* Runs the crash traced, and notes each stop at this signal. Returns their number. */
+static int trace(void (*crash)(void), int signal, bool installed, struct stop *stops)
+{
+    int status, n = 0;
+    pid_t child = fork();
+
+    if (child == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+            test_child_exit(77);
+        if (installed)
+            crash_install(slot);
+        run_and_exit(crash);
+    }
+    while (waitpid(child, &status, 0) == child && WIFSTOPPED(status)) {
+        if (WSTOPSIG(status) == signal && n < MAX_STOPS) {
+            ptrace(PTRACE_GETSIGINFO, child, NULL, &stops[n].info);
+            stops[n++].pc = pc_of(child);
+        }
+        ptrace(PTRACE_CONT, child, NULL, (void *)(uintptr_t)WSTOPSIG(status));
+    }
+    return WIFSIGNALED(status) && WTERMSIG(status) == signal ? n : -1;
+}
+
+/* The last stop is the death: what a core dump has. */
+static void test_same_death(void (*crash)(void), int signal, const char *name)
+{
+    struct stop with[MAX_STOPS], without[MAX_STOPS];
+    int n_without, n_with;
+
+    if (test_under_valgrind() || !is_default(signal)) {
+        test_skip("%s: cannot be traced here", name);
+        return;
+    }
+    n_without = trace(crash, signal, false, without);
+    n_with = trace(crash, signal, true, with);
+    if (n_without < 1) {
+        test_skip("%s: there is no tracing", name);
+        return;
+    }
+    if (!test_int(n_without + 1, n_with, "%s: the signal comes twice", name))
+        return;
+    test_int(without[0].info.si_code, with[1].info.si_code, "%s: the last has the same code", name);
+    test_ok(without[0].pc == with[1].pc, "%s: it comes at the same instruction", name);
+    if (with[1].info.si_code > 0)
+        test_ok(without[0].info.si_addr == with[1].info.si_addr, "%s: with the same address", name);
+    else
+        test_int(with[0].info.si_pid, with[1].info.si_pid, "%s: from the same sender", name);
+}
+
+/* ---- Who has handlers, keeps them ---- */
+
+static void leave_with_7(int signal)
+{
+    (void)signal;
+    test_child_exit(7);
+}
+
+static void user_handles(void)
+{
+    signal(SIGSEGV, leave_with_7);
+    signal(SIGFPE, SIG_IGN);
+    crash_install(slot);
+    raise(SIGFPE);
+    raise(SIGSEGV);
+}
+
+static void user_handles_later(void)
+{
+    crash_install(slot);
+    signal(SIGSEGV, leave_with_7);
+    raise(SIGSEGV);
+}
+
+static void user_has_stack(void)
+{
+    static char memory[65536];
+    stack_t mine = {.ss_sp = memory, .ss_size = sizeof memory}, now;
+
+    sigaltstack(&mine, NULL);
+    crash_install(slot);
+    sigaltstack(NULL, &now);
+    test_child_exit(now.ss_sp == memory ? 7 : 8);
+}
+
+static void keeps_errno(void)
+{
+    errno = EDOM;
+    crash_prepare();
+    crash_install(slot);
+    test_child_exit(errno == EDOM ? 7 : 8);
+}
+
+/* Runs the body, that installs itself. Returns the status. */
+static int run(void (*body)(void))
+{
+    pid_t child;
+
+    memset(slot, 0, 2 * sizeof *slot);
+    child = fork();
+    if (child == 0)
+        run_and_exit(body);
+    return await(child);
+}
+
+static bool left_by(int status, int code)
+{
+    return WIFEXITED(status) && WEXITSTATUS(status) == code;
+}
+
+static void test_users(void)
+{
+    test_ok(left_by(run(user_handles), 7), "a handler that was there stays, and what was ignored too");
+    test_int(0, crash_format(slot, (char[64]){0}, 64), "there is no traceback then");
+    test_ok(left_by(run(user_handles_later), 7), "a handler may be set later");
+    test_ok(left_by(run(user_has_stack), 7), "an alternate stack that was there stays");
+    test_ok(left_by(run(keeps_errno), 7), "errno is kept");
+}
+
+/* ---- Forks and threads of a worker ---- */
+
+static _Noreturn void end_as(pid_t child)
+{
+    int status;
+
+    waitpid(child, &status, 0);
+    test_child_exit(WIFSIGNALED(status) ? WTERMSIG(status) : 99);
+}
+
+static void fork_without(void)
+{
+    pid_t child;
+
+    crash_install(slot);
+    child = fork();
+    if (child == 0)
+        run_and_exit(crash_abort);
+    end_as(child);
+}
+
+static void fork_with(void)
+{
+    pid_t child;
+
+    crash_install(slot);
+    child = fork();
+    if (child == 0) {
+        crash_install(slot + 1);
+        run_and_exit(crash_abort);
+    }
+    end_as(child);
+}
+
+void *crash_in_thread(void *barrier)
+{
+    if (barrier != NULL)
+        pthread_barrier_wait(barrier);
+    crash_outer(crash_abort);
+    return NULL;
+}
+
+static void thread_crashes(void)
+{
+    pthread_t thread;
+
+    crash_install(slot);
+    pthread_create(&thread, NULL, crash_in_thread, NULL);
+    pthread_join(thread, NULL);
+}
+
+static void threads_crash(void)
+{
+    pthread_barrier_t barrier;
+    pthread_t thread;
+
+    crash_install(slot);
+    pthread_barrier_init(&barrier, NULL, 2);
+    pthread_create(&thread, NULL, crash_in_thread, &barrier);
+    crash_in_thread(&barrier);
+}
+
+static void test_families(void)
+{
+    if (!is_default(SIGABRT)) {
+        test_skip("another handles SIGABRT");
+        return;
+    }
+    test_ok(left_by(run(fork_without), SIGABRT), "a fork of a worker dies by its signal");
+    test_int(0, slot->n_pcs, "and leaves the worker's slot alone");
+    test_ok(left_by(run(fork_with), SIGABRT), "so does one that installed");
+    test_int(0, slot[0].n_pcs, "that leaves the worker's slot alone too");
+    test_has(" crash_abort+0x", text_of(slot + 1), "and has a traceback in its own");
+    test_int(SIGABRT, run(thread_crashes), "a thread's crash ends the process by its signal");
+    test_has(" crash_in_thread+0x", text_of(slot), "it has a traceback");
+    test_ok(slot->stack_top == 0, "and its stack is not known");
+    test_int(SIGABRT, run(threads_crash), "two threads may crash at once");
+    test_has(" crash_outer+0x", text_of(slot), "one has a traceback");
+}
+
+/* ---- Stacks that cannot be unwound ---- */
+
+#ifdef __x86_64__
+
+static void lose_stack(void)
+{
+    __asm__ volatile("mov $16, %rsp\n\tmov $16, %rbp\n\tmovq $1, 0");
+}
+
+static void lose_stack_by_call(void)
+{
+    __asm__ volatile("mov $16, %rsp\n\tmov $16, %rbp\n\txor %eax, %eax\n\tjmp *%rax");
+}
+
+/* The unwinder's crash is another signal than the first then. */
+static void lose_stack_and_abort(void)
+{
+    __asm__ volatile("mov $16, %%rsp\n\tmov $16, %%rbp\n\tsyscall\n\tud2"
+                     :
+                     : "a"(SYS_kill), "D"(getpid()), "S"(SIGABRT)
+                     : "rcx", "r11", "memory");
+}
+
+static void test_lost_stack(void (*crash)(void), int signal, const char *name)
+{
+    if (!is_default(signal) || !is_default(SIGSEGV) || test_under_valgrind()) {
+        test_skip("%s: another handles it", name);
+        return;
+    }
+    test_int(signal, await(fork_crash(crash)), "%s: the status is that of the signal", name);
+    test_int(signal, slot->signal, "%s: so it is in the slot", name);
+    test_int(1, slot->n_pcs, "%s: the first frame is there", name);
+    test_ok(!crash_is_stack_overflow(slot), "%s: it is no stack overflow", name);
+}
+
+static void test_lost_stacks(void)
+{
+    test_lost_stack(lose_stack, SIGSEGV, "no stack");
+    test_lost_stack(lose_stack_by_call, SIGSEGV, "no stack and no code");
+    test_lost_stack(lose_stack_and_abort, SIGABRT, "no stack and a signal that was sent");
+}
+
+#else
+
+static void test_lost_stacks(void)
+{
+    test_skip("lost stacks are made on x86-64 only");
+}
+
+#endif
+
+/* ---- Text ---- */
+
+static int count_lines(const char *text)
+{
+    int lines = 0;
+
+    for (; *text != '\0'; text++)
+        lines += *text == '\n';
+    return lines;
+}
+
+/* In every size the lines are the first of those in full, and nothing is written past the end. */
+static void test_sizes(void)
+{
+    char full[3072], text[3072];
+    int all = crash_format(slot, full, sizeof full);
+    bool fits = true;
+
+    test_int(all, count_lines(full), "a traceback's lines are counted");
+    for (size_t size = 0; size <= strlen(full) + 1; size++) {
+        int lines;
+
+        memset(text, '#', sizeof text);
+        lines = crash_format(slot, text, size);
+        if (size == 0) {
+            fits &= lines == 0 && text[0] == '#';
+            continue;
+        }
+        fits &= memchr(text, '\0', size) != NULL && text[size] == '#';
+        fits &= strncmp(full, text, strlen(text)) == 0 && count_lines(text) == lines;
+        fits &= lines == 0 ? text[0] == '\0' : text[strlen(text) - 1] == '\n';
+        fits &= (lines == all) == (size == strlen(full) + 1);
+    }
+    test_ok(fits, "in any size there are whole lines only");
+}
+
+static void test_repeats(void)
+{
+    char text[512];
+
+    memset(slot, 0, sizeof *slot);
+    for (int i = 0; i < 9; i++)
+        slot->pcs[i] = i < 2 || i > 6 ? 16 : 32;
+    slot->n_pcs = 9;
+    test_int(6, crash_format(slot, text, sizeof text), "repeated frames are lines");
+    test_str("  #0 0x10\n  ... 1 more\n  #2 0x20\n  ... 4 more\n  #7 0x10\n  ... 1 more\n", text,
+             "that count them");
+}
+
+static void test_garbage(void)
+{
+    char text[4096];
+
+    memset(slot, 0, sizeof *slot);
+    test_int(0, crash_format(slot, text, sizeof text), "an empty slot has no lines");
+    test_str("", text, "and no text");
+    test_ok(!crash_is_stack_overflow(slot), "nor was its stack used up");
+    memset(slot, 0xff, sizeof *slot);
+    for (int i = 0; i < CRASH_PCS; i++)
+        slot->pcs[i] = (uint64_t)i << (i % 61);
+    test_int(count_lines((crash_format(slot, text, sizeof text), text)),
+             crash_format(slot, text, sizeof text), "a slot of garbage has lines");
+    test_ok(count_lines(text) >= 32, "no more than there is room for");
+    test_ok(!crash_is_stack_overflow(slot), "and no stack overflow");
+}
+
+static const struct {
+    int signal, code;
+    uint64_t address, sp, top;
+    bool overflow;
+    const char *name;
+} overflows[] = {
+    {SIGBUS, 1, 0x7000000, 0x7000010, 0x7800000, false, "another signal"},
+    {SIGSEGV, 0, 0x7000000, 0x7000010, 0x7800000, false, "a signal that was sent"},
+    {SIGSEGV, 1, 0, 0x7000010, 0x7800000, false, "a null pointer"},
+    {SIGSEGV, 1, 0x6fe0000, 0x7000010, 0x7800000, false, "far below"},
+    {SIGSEGV, 1, 0x7800000, 0x7000010, 0x7800000, false, "above the stack"},
+    {SIGSEGV, 1, 0x7000000, 0x7000010, 0, false, "another thread"},
+    {SIGSEGV, 1, 0, 16, UINT64_C(0x7ffc00000000), false, "a stack pointer that was overwritten"},
+    {SIGSEGV, 1, 0x7000000, 0x7900000, 0x7800000, false, "a stack pointer above the stack"},
+    {SIGSEGV, 1, 0x7000008, 0x7000010, 0x7800000, true, "a call"},
+    {SIGSEGV, 1, 0x7000010, 0x7000010, 0x7800000, true, "a variable"},
+    {SIGSEGV, 1, 0x7300000, 0x7000010, 0x7800000, true, "a large array"},
+};
+
+static void test_overflows(void)
+{
+    for (size_t i = 0; i < COUNT_OF(overflows); i++) {
+        struct crash_shared fault = {.signal = overflows[i].signal,
+                                     .code = overflows[i].code,
+                                     .fault_address = overflows[i].address,
+                                     .stack_pointer = overflows[i].sp,
+                                     .stack_top = overflows[i].top};
+
+        test_int(overflows[i].overflow, crash_is_stack_overflow(&fault), "stack overflow: %s",
+                 overflows[i].name);
+    }
+}
+
+/* Where main has no name, as in most programs, the C library's part is known by its base. */
+static void test_nameless_main(void)
+{
+    uint64_t start = (uintptr_t)dlsym(RTLD_DEFAULT, "__libc_start_main") + 1;
+    char text[512];
+
+    memset(slot, 0, sizeof *slot);
+    slot->pcs[0] = (uintptr_t)crash_null + 1;
+    slot->pcs[1] = (uintptr_t)dlsym(RTLD_DEFAULT, "gnu_get_libc_version") + 1;
+    slot->pcs[2] = 16;
+    slot->pcs[3] = slot->pcs[1];
+    slot->pcs[4] = start;
+    slot->pcs[5] = slot->pcs[0];
+    slot->n_pcs = 6;
+    test_int(3, crash_format(slot, text, sizeof text), "what calls main is left out");
+    test_has("#1 gnu_get_libc_version+0x1 (libc", text, "what it calls is not");
+}
+
+NAMED int main(void)
+{
+    const struct rlimit no_core = {0, 0};
+    int fds;
+
+    test_begin(60);
+    setrlimit(RLIMIT_CORE, &no_core);
+    slot = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    fds = test_fds();
+    crash_prepare();
+    crash_prepare();
+    test_crashes();
+    test_same_death(crash_null, SIGSEGV, "a null pointer, traced");
+    test_same_death(crash_call_null, SIGSEGV, "a call of NULL, traced");
+    test_same_death(crash_not_canonical, SIGSEGV, "no address, traced");
+    test_same_death(crash_trap, TRAP, "a trap, traced");
+    test_same_death(crash_abort, SIGABRT, "abort(), traced");
+    test_same_death(crash_raise_fpe, SIGFPE, "SIGFPE raised, traced");
+    test_users();
+    test_families();
+    test_lost_stacks();
+    if (is_default(SIGABRT)) {
+        await(fork_crash(crash_abort));
+        test_sizes();
+    }
+    test_nameless_main();
+    test_repeats();
+    test_garbage();
+    test_overflows();
+    test_int(fds, test_fds(), "no fd is left open");
+    return test_end();
+}
