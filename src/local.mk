@@ -62,7 +62,8 @@ src_libinternal_la_LIBADD = $(HWLOC_LIBS)
 lib_LTLIBRARIES += libsharedmem.la
 libsharedmem_la_SOURCES =
 libsharedmem_la_LIBADD = src/libinternal.la
-libsharedmem_la_LDFLAGS = $(AM_LDFLAGS) -pthread -version-info 0:0:0
+# -z now: bound lazily, each forked worker would look up each function once more.
+libsharedmem_la_LDFLAGS = $(AM_LDFLAGS) -pthread -Wl,-z,now -version-info 0:0:0
 EXTRA_DIST += src/libsharedmem.map
 if HAVE_VERSION_SCRIPT
 libsharedmem_la_LDFLAGS += -Wl,--version-script=$(top_srcdir)/src/libsharedmem.map

@@ -20,3 +20,8 @@ cpu_set_t *affinity_read(size_t *bytes)
     }
     return NULL;
 }
+
+int affinity_write(const cpu_set_t *mask, size_t bytes)
+{
+    return sched_setaffinity(0, bytes, mask);
+}

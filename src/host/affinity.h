@@ -14,4 +14,7 @@
  */
 cpu_set_t *affinity_read(size_t *bytes);
 
+/* Sets the calling thread's mask. Returns 0, or -1 with errno. */
+int affinity_write(const cpu_set_t *mask, size_t bytes);
+
 #endif

@@ -21,7 +21,7 @@ static void cpu_pause(void)
 }
 
 /* The calling thread's innermost wait. */
-static _Thread_local struct wait *current;
+static _Thread_local struct wait *current __attribute__((tls_model("initial-exec")));
 
 void wait_begin(struct wait *wait, enum wait_kind kind, const char *where, uint32_t whom)
 {

@@ -28,7 +28,7 @@
  * ever, and with more members than cores it does no harm. Then others get the core, then the waiter sleeps.
  */
 #define WAIT_PAUSES  50
-#define WAIT_YIELDS  50
+#define WAIT_YIELDS  30
 #define WAIT_PARK_NS 50000000u
 
 enum wait_kind {

@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "memory/member.h"
 #include "run/crew.h"
+#include "run/placement.h"
 #include "team/ordered.h"
 
 /* What process_fork() runs in the child. */
@@ -78,9 +79,7 @@ static void start(struct crew *crew)
     crash_install(&my_rank(crew)->crash);
     error_take_fail_message(NULL);
     supervise_forget(&crew->children);
-    /* Not being bound costs speed, not results. */
-    if (crew->plan != NULL)
-        binding_apply(crew->plan, (int)crew->place.rank);
+    placement_apply(crew->plan, crew->place.rank);
     FAULT_POINT();
 }
 

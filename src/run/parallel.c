@@ -11,6 +11,7 @@
 #include "memory/wait.h"
 #include "run/crew.h"
 #include "run/crew_errors.h"
+#include "run/placement.h"
 #include "run/solo.h"
 #include "team/ordered.h"
 
@@ -20,8 +21,9 @@
 struct parallel {
     struct crew crew; /* the first: a crew's work gets it as the parallel call */
     sharedmem_parallel_options options;
-    struct team_place place;   /* the caller's, as rank 0 */
-    struct team_place *before; /* what its thread worked for until now */
+    struct team_place place;     /* the caller's, as rank 0 */
+    struct team_place *before;   /* what its thread worked for until now */
+    struct placement_mask *mask; /* where that could run until now */
 };
 
 /* body in this rank. Returns its code; error is filled where that is not 0. */
@@ -48,6 +50,14 @@ static void work(struct crew *crew)
         crew_fail(crew, &error);
 }
 
+/* The caller is itself again. Twice does no harm. */
+static void leave_first_rank(struct parallel *parallel)
+{
+    team_enter_thread(parallel->before);
+    placement_restore(parallel->mask);
+    parallel->mask = NULL;
+}
+
 /* The caller's part: rank 0. */
 static void run_first_rank(struct parallel *parallel)
 {
@@ -56,8 +66,9 @@ static void run_first_rank(struct parallel *parallel)
     int code;
 
     team_enter_thread(&parallel->place);
+    parallel->mask = placement_apply_kept(parallel->crew.plan, 0);
     code = run_body(&parallel->options, 0, &error);
-    team_enter_thread(parallel->before);
+    leave_first_rank(parallel);
     if (code != 0)
         team_fail(team, 0, &error);
     atomic_store_explicit(&team->ranks[0].left, 1, memory_order_release);
@@ -95,7 +106,7 @@ static void close_parallel(struct parallel *parallel)
 {
     int saved_errno = errno;
 
-    team_enter_thread(parallel->before);
+    leave_first_rank(parallel);
     crew_close(&parallel->crew);
     heap_free(parallel->crew.team);
     errno = saved_errno;

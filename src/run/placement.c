@@ -54,6 +54,8 @@ static struct binding_plan *plan_in(const struct topology *topology, uint32_t np
 
     if (topology == NULL || is_granted_less(topology))
         return NULL;
+    if (np > (uint32_t)topology->n_pus)
+        np = (uint32_t)topology->n_pus;
     plan = binding_plan_create(topology, (int)np, BINDING_SHARE);
     if (plan != NULL && plan->width > 0 && plan->is_this_machine)
         return plan;
@@ -77,4 +79,39 @@ struct binding_plan *placement_plan(uint32_t np)
     plan = plan_in(kept.topology, np);
     slow_unlock();
     return plan;
+}
+
+void placement_apply(const struct binding_plan *plan, uint32_t rank)
+{
+    if (plan != NULL)
+        binding_apply(plan, (int)(rank % (uint32_t)plan->n_ranks));
+}
+
+struct placement_mask {
+    cpu_set_t *mask;
+    size_t bytes;
+};
+
+struct placement_mask *placement_apply_kept(const struct binding_plan *plan, uint32_t rank)
+{
+    struct placement_mask *kept_mask = plan != NULL ? malloc(sizeof *kept_mask) : NULL;
+
+    if (kept_mask == NULL)
+        return NULL;
+    kept_mask->mask = affinity_read(&kept_mask->bytes);
+    if (kept_mask->mask == NULL) {
+        free(kept_mask);
+        return NULL;
+    }
+    placement_apply(plan, rank);
+    return kept_mask;
+}
+
+void placement_restore(struct placement_mask *mask)
+{
+    if (mask == NULL)
+        return;
+    affinity_write(mask->mask, mask->bytes);
+    CPU_FREE(mask->mask);
+    free(mask);
 }

@@ -1,9 +1,11 @@
 #include "team/barrier.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #include "base/error.h"
 #include "base/fault.h"
+#include "host/futex.h"
 #include "memory/wait.h"
 
 /* Whether count, which wraps, has come to goal. */
@@ -12,10 +14,24 @@ static bool has_come_to(uint32_t count, uint32_t goal)
     return (int32_t)(count - goal) >= 0;
 }
 
+/*
+ * Of a rank's arrivals the low half counts, the high half is how many sleep on the low one. Who arrives adds
+ * to one word and so learns of the sleepers, who add themselves to the same word: one sees the other without
+ * a fence.
+ */
+#define SLEEPER ((uint64_t)1 << 32)
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half of a word comes first");
+
+static _Atomic uint32_t *count_of(struct team_rank_shared *rank)
+{
+    return (_Atomic uint32_t *)(void *)&rank->arrived;
+}
+
 static uint32_t arrived(const struct team_shared *team, uint32_t rank)
 {
     /* acquire: pairs with the release in barrier_meet(). */
-    return atomic_load_explicit(&team->ranks[rank].arrived, memory_order_acquire);
+    return (uint32_t)atomic_load_explicit(&team->ranks[rank].arrived, memory_order_acquire);
 }
 
 /*
@@ -58,24 +74,23 @@ static void look_for_missing(const struct team_place *place, uint32_t goal, cons
     }
 }
 
-/*
- * Waits until *count has come to goal, or the team fails. whom: a rank, or the team's size for nobody in
- * particular.
- */
-static void wait_for_count(const struct team_place *place, _Atomic uint32_t *count,
-                           _Atomic uint32_t *sleepers, uint32_t goal, uint32_t whom, const char *where)
+static void meet_rank(const struct team_place *place, uint32_t rank, uint32_t goal, const char *where)
 {
     struct team_shared *team = place->team;
+    struct team_rank_shared *other = &team->ranks[rank];
     struct wait wait;
     uint32_t seen;
 
-    wait_begin(&wait, WAIT_BARRIER, where,
-               whom < team->size ? atomic_load_explicit(&team->ranks[whom].member, memory_order_relaxed) : 0);
-    while (!has_come_to(seen = atomic_load_explicit(count, memory_order_acquire), goal) &&
-           !team_is_stopping(team)) {
+    wait_begin(&wait, WAIT_BARRIER, where, atomic_load_explicit(&other->member, memory_order_relaxed));
+    while (!has_come_to(seen = arrived(team, rank), goal) && !team_is_stopping(team)) {
+        bool woken;
+
         if (wait_pause(&wait))
             continue;
-        if (!wait_park(&wait, count, seen, sleepers))
+        atomic_fetch_add_explicit(&other->arrived, SLEEPER, memory_order_relaxed);
+        woken = wait_park(&wait, count_of(other), seen, NULL);
+        atomic_fetch_sub_explicit(&other->arrived, SLEEPER, memory_order_relaxed);
+        if (!woken)
             look_for_missing(place, goal, where);
     }
     wait_end(&wait);
@@ -84,30 +99,55 @@ static void wait_for_count(const struct team_place *place, _Atomic uint32_t *cou
 static void meet_by_flags(const struct team_place *place, uint32_t goal, const char *where)
 {
     struct team_shared *team = place->team;
+    struct team_rank_shared *mine = &team->ranks[place->rank];
 
+    FAULT_POINT();
+    /* release: who sees the arrival sees what was done before it. */
+    if (atomic_fetch_add_explicit(&mine->arrived, 1, memory_order_acq_rel) >= SLEEPER)
+        futex_wake(count_of(mine), INT_MAX);
+    FAULT_POINT();
     for (uint32_t rank = 0; rank < team->size; rank++) {
         if (!has_come_to(arrived(team, rank), goal))
-            wait_for_count(place, &team->ranks[rank].arrived, &team->ranks[rank].arrived_sleepers, goal, rank,
-                           where);
+            meet_rank(place, rank, goal, where);
     }
+}
+
+static void wait_for_release(const struct team_place *place, uint32_t goal, const char *where)
+{
+    struct team_shared *team = place->team;
+    struct wait wait;
+    uint32_t seen;
+
+    wait_begin(&wait, WAIT_BARRIER, where, 0);
+    while (!has_come_to(seen = atomic_load_explicit(&team->n_released, memory_order_acquire), goal) &&
+           !team_is_stopping(team)) {
+        if (wait_pause(&wait))
+            continue;
+        if (!wait_park(&wait, &team->n_released, seen, &team->released_sleepers))
+            look_for_missing(place, goal, where);
+    }
+    wait_end(&wait);
 }
 
 static void meet_by_count(const struct team_place *place, uint32_t goal, const char *where)
 {
     struct team_shared *team = place->team;
-
-    /* acq_rel: the last one has seen what all did before, and passes it on by its release. */
-    bool is_last =
-        atomic_fetch_add_explicit(&team->n_arrived, 1, memory_order_acq_rel) + 1 == goal * team->size;
+    bool is_last;
 
     FAULT_POINT();
-    if (is_last) {
-        atomic_store_explicit(&team->n_released, goal, memory_order_release);
-        FAULT_POINT();
-        wait_wake(&team->n_released, &team->released_sleepers);
+    /* Nobody sleeps on it: its high half is 0. release: as above, for those who look for the missing. */
+    atomic_store_explicit(&team->ranks[place->rank].arrived, goal, memory_order_release);
+    FAULT_POINT();
+    /* acq_rel: the last one has seen what all did before, and passes it on by its release. */
+    is_last = atomic_fetch_add_explicit(&team->n_arrived, 1, memory_order_acq_rel) + 1 == goal * team->size;
+    FAULT_POINT();
+    if (!is_last) {
+        wait_for_release(place, goal, where);
         return;
     }
-    wait_for_count(place, &team->n_released, &team->released_sleepers, goal, team->size, where);
+    atomic_store_explicit(&team->n_released, goal, memory_order_release);
+    FAULT_POINT();
+    wait_wake(&team->n_released, &team->released_sleepers);
 }
 
 /* Whether all have come: a barrier that is complete counts, even if the team failed right after it. */
@@ -123,19 +163,12 @@ static bool is_complete(const struct team_shared *team, uint32_t goal)
 int barrier_meet(struct team_place *place, const char *where)
 {
     struct team_shared *team = place->team;
-    struct team_rank_shared *mine = &team->ranks[place->rank];
-    uint32_t goal = atomic_load_explicit(&mine->arrived, memory_order_relaxed) + 1;
+    uint32_t goal = arrived(team, place->rank) + 1;
 
-    FAULT_POINT();
-    /* release: who sees the arrival sees what was done before it. */
-    atomic_store_explicit(&mine->arrived, goal, memory_order_release);
-    FAULT_POINT();
-    if (team->size <= BARRIER_FLAGS_MAX) {
-        wait_wake(&mine->arrived, &mine->arrived_sleepers);
+    if (team->size <= BARRIER_FLAGS_MAX)
         meet_by_flags(place, goal, where);
-    } else {
+    else
         meet_by_count(place, goal, where);
-    }
     if (!team_is_stopping(team) || is_complete(team, goal))
         return 0;
     return team_cancelled(place);

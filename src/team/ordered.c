@@ -71,6 +71,16 @@ static uint32_t last_before(const struct team_shared *team, uint32_t self, uint6
     return last;
 }
 
+/*
+ * Whether whoever was in the region last has left word that it is ticket's turn. That is one line to look at instead of
+ * one a rank; where items skip the region nobody leaves word, and the floors tell.
+ */
+static bool has_passed(const struct team_shared *team, uint64_t ticket)
+{
+    /* acquire: pairs with the release in ordered_leave(). */
+    return atomic_load_explicit(&team->passed, memory_order_acquire) >= ticket;
+}
+
 static uint64_t ticket_of(const struct team_place *place)
 {
     const struct team_shared *team = place->team;
@@ -84,18 +94,19 @@ int ordered_enter(struct team_place *place, const char *where)
 {
     struct team_shared *team = place->team;
     uint64_t ticket = ticket_of(place);
-    uint32_t before;
+    uint32_t before = team->size;
 
     if (place->in_ordered || floor_of(team, place->rank) > ticket) {
         errno = EPERM;
         return -1;
     }
-    while ((before = last_before(team, place->rank, ticket)) < team->size && !team_is_stopping(team)) {
+    while (!has_passed(team, ticket) && (before = last_before(team, place->rank, ticket)) < team->size &&
+           !team_is_stopping(team)) {
         atomic_store_explicit(&team->has_ordered, 1, memory_order_relaxed);
         FAULT_POINT();
         wait_for_floor(team, before, ticket, where);
     }
-    if (before < team->size)
+    if (before < team->size && !has_passed(team, ticket))
         return team_cancelled(place);
     place->in_ordered = true;
     FAULT_POINT();
@@ -109,6 +120,8 @@ void ordered_leave(struct team_place *place)
 
     place->in_ordered = false;
     place->rounds++;
+    /* Only who is in the region writes this, so that it only rises. Before the floor, whose rise wakes the next one. */
+    atomic_store_explicit(&team->passed, ticket + 1, memory_order_release);
     FAULT_POINT();
     ordered_set_floor(team, place->rank, team->is_map ? ticket + 1 : ticket + team->size);
 }

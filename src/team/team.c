@@ -7,10 +7,10 @@
 
 _Static_assert(offsetof(struct team_rank_shared, arrived) == 64, "barriers have a line of their own");
 _Static_assert(sizeof(struct team_rank_shared) % 64 == 0, "ranks share no cache line");
-_Static_assert(offsetof(struct team_shared, ranks) == 192, "a team's head is three lines");
+_Static_assert(offsetof(struct team_shared, ranks) == 256, "a team's head is four lines");
 
 static struct team_place *process_place;
-static _Thread_local struct team_place *thread_place;
+static _Thread_local struct team_place *thread_place __attribute__((tls_model("initial-exec")));
 
 static sharedmem_error *errors_of(const struct team_shared *team)
 {

@@ -25,9 +25,11 @@ struct team_rank_shared {
     _Atomic uint32_t left;   /* it came to its end by itself: it did all, or its error is here */
     char unused[36];
 
-    /* For barriers. */
-    _Atomic uint32_t arrived; /* how many it has come to */
-    _Atomic uint32_t arrived_sleepers;
+    /*
+     * For barriers: how many it has come to in the low half, in the high one how many sleep for that
+     * (barrier.c).
+     */
+    _Atomic uint64_t arrived;
     char unused2[56];
 
     /* Where it crashed, if it did. */
@@ -44,6 +46,10 @@ struct team_shared {
     _Atomic uint32_t first;       /* 1 + the rank whose error came first; 0: none has failed */
     _Atomic uint32_t has_ordered; /* somebody waits, or waited, for its turn in an ordered region */
     char unused[44];
+
+    /* For ordered regions: nobody will enter one with a ticket below this (ordered.h). */
+    _Atomic uint64_t passed;
+    char unused4[56];
 
     /* The barrier of large teams. */
     _Atomic uint32_t n_arrived; /* in all barriers so far */
