@@ -20,7 +20,7 @@
 
 #define BAD_ITEM 17
 
-enum way { RETURN, FAIL, EXIT_3, EXIT_0, ABORT, SEGV, KILL, TERM, BAD_FREE, INNER_MAP };
+enum way { RETURN, FAIL, EXIT_3, EXIT_0, ABORT, SEGV, OVERFLOW, FPE, BUS, KILL, TERM, BAD_FREE, INNER_MAP };
 
 static int bad_work(size_t i, void *result, void *context);
 
@@ -34,8 +34,27 @@ static void crash(void)
     raise(SIGSEGV);
 }
 
+/* Uses up the stack. Not a tail call, and not a frame that a compiler may drop. */
+static volatile bool goes_on = true;
+
+static int overflow(volatile char *outer)
+{
+    volatile char frame[1000];
+
+    frame[0] = outer[0];
+    return goes_on ? overflow(frame) + frame[0] : 0;
+}
+
+/* By its own doing, where no sanitizer would tell of it first. */
+static void fault(int signal_number)
+{
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
 static void go_wrong(enum way way)
 {
+    volatile char here = 0;
     int outside;
 
     switch (way) {
@@ -48,6 +67,16 @@ static void go_wrong(enum way way)
         abort();
     case SEGV:
         crash();
+        break;
+    case OVERFLOW:
+        signal(SIGSEGV, SIG_DFL);
+        overflow(&here);
+        break;
+    case FPE:
+        fault(SIGFPE);
+        break;
+    case BUS:
+        fault(SIGBUS);
         break;
     case KILL:
         kill(getpid(), SIGKILL);
@@ -92,6 +121,9 @@ static const struct {
     {"exit(0)", EXIT_0, SHAREDMEM_ERROR_EXITED, 0, "called exit(0) while it did item 17"},
     {"abort()", ABORT, SHAREDMEM_ERROR_SIGNAL, SIGABRT, "while it did item 17"},
     {"a wild pointer", SEGV, SHAREDMEM_ERROR_SIGNAL, SIGSEGV, "while it did item 17"},
+    {"a stack overflow", OVERFLOW, SHAREDMEM_ERROR_SIGNAL, SIGSEGV, "while it did item 17"},
+    {"SIGFPE", FPE, SHAREDMEM_ERROR_SIGNAL, SIGFPE, "while it did item 17"},
+    {"SIGBUS", BUS, SHAREDMEM_ERROR_SIGNAL, SIGBUS, "while it did item 17"},
     {"SIGKILL", KILL, SHAREDMEM_ERROR_SIGNAL, SIGKILL, "while it did item 17"},
     {"SIGTERM", TERM, SHAREDMEM_ERROR_SIGNAL, SIGTERM, "while it did item 17"},
     {"an uncaught error", BAD_FREE, SHAREDMEM_ERROR_USAGE, EINVAL, "not memory of the shared heap"},
@@ -136,6 +168,50 @@ static void test_ways(void)
         test_int(0, test_children(), "no process is left");
         test_ok(next_map_is_right(), "the next map is right and the heap whole");
     }
+}
+
+/* Not static: -rdynamic lets its name be seen. */
+int crash_by_name(size_t i, void *result, void *context);
+
+int crash_by_name(size_t i, void *result, void *context)
+{
+    volatile int *volatile nowhere = (volatile int *)64;
+
+    (void)result;
+    (void)context;
+    if (i == BAD_ITEM)
+        *nowhere = 1;
+    return 0;
+}
+
+static int overflow_by_name(size_t i, void *result, void *context)
+{
+    volatile char here = 0;
+
+    (void)result;
+    (void)context;
+    return i == BAD_ITEM ? overflow(&here) : 0;
+}
+
+static void test_traceback(void)
+{
+    sharedmem_error error;
+
+    if (test_address_sanitized() || test_thread_sanitized()) {
+        test_skip("a sanitizer's own report comes instead of a traceback");
+        return;
+    }
+    sharedmem_map(30, crash_by_name, NULL, .np = 2, .error = &error);
+    test_has("#0 crash_by_name+", error.traceback, "a crash has a traceback, with names");
+    test_ok(strchr(error.traceback, '\n') != NULL && strchr(error.traceback, '\n')[1] != '\0',
+            "of several lines");
+    sharedmem_map(30, overflow_by_name, NULL, .np = 2, .error = &error);
+    if (test_under_valgrind())
+        test_skip("valgrind has a stack of its own");
+    else
+        test_has("a stack overflow", error.message, "a stack overflow is called one");
+    sharedmem_map(30, bad_work, &(enum way){KILL}, .np = 2, .error = &error);
+    test_str("", error.traceback, "who was killed has none");
 }
 
 static void test_serial(void)
@@ -352,6 +428,7 @@ int main(void)
         test_in_child(told_of_address_space, "no address space: ENOMEM");
     setenv("SHAREDMEM_HEAP", "64M", 1);
     test_ways();
+    test_traceback();
     test_serial();
     test_reduce();
     test_others_hang();
