@@ -3,9 +3,11 @@ dist_man_MANS += \
 	doc/sharedmem.7 \
 	doc/sharedmem_array.3 \
 	doc/sharedmem_cpu_count.3 \
+	doc/sharedmem_critical.3 \
 	doc/sharedmem_error.3 \
 	doc/sharedmem_malloc.3 \
-	doc/sharedmem_map.3
+	doc/sharedmem_map.3 \
+	doc/sharedmem_parallel.3
 
 names_of_array = \
 	doc/links/sharedmem_array_nbytes.3 \
@@ -25,6 +27,16 @@ names_of_cpu_count = \
 	doc/links/sharedmem_cpu_count_source.3 \
 	doc/links/sharedmem_total_memory.3 \
 	doc/links/sharedmem_version.3
+names_of_critical = \
+	doc/links/SHAREDMEM_CRITICAL.3 \
+	doc/links/SHAREDMEM_CRITICAL_NAMED.3 \
+	doc/links/SHAREDMEM_ORDERED.3 \
+	doc/links/sharedmem_critical_begin.3 \
+	doc/links/sharedmem_critical_end.3 \
+	doc/links/sharedmem_ordered_begin.3 \
+	doc/links/sharedmem_ordered_end.3 \
+	doc/links/sharedmem_region_begin.3 \
+	doc/links/sharedmem_region_end.3
 names_of_error = \
 	doc/links/sharedmem_fail.3 \
 	doc/links/sharedmem_fail_message.3 \
@@ -41,11 +53,17 @@ names_of_malloc = \
 	doc/links/sharedmem_realloc.3 \
 	doc/links/sharedmem_usable_size.3
 names_of_map = \
-	doc/links/sharedmem_map_with.3 \
+	doc/links/sharedmem_map_with.3
+names_of_parallel = \
+	doc/links/sharedmem_barrier.3 \
+	doc/links/sharedmem_barrier_at.3 \
+	doc/links/sharedmem_parallel_with.3 \
 	doc/links/sharedmem_rank.3 \
+	doc/links/sharedmem_set_debug.3 \
 	doc/links/sharedmem_size.3
 
-man_links = $(names_of_array) $(names_of_cpu_count) $(names_of_error) $(names_of_malloc) $(names_of_map)
+man_links = $(names_of_array) $(names_of_cpu_count) $(names_of_critical) $(names_of_error) \
+	$(names_of_malloc) $(names_of_map) $(names_of_parallel)
 man_MANS = $(man_links)
 CLEANFILES += $(man_links)
 
@@ -53,9 +71,13 @@ $(names_of_array):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_array.3' >$@
 $(names_of_cpu_count):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_cpu_count.3' >$@
+$(names_of_critical):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_critical.3' >$@
 $(names_of_error):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_error.3' >$@
 $(names_of_malloc):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_malloc.3' >$@
 $(names_of_map):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_map.3' >$@
+$(names_of_parallel):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_parallel.3' >$@

@@ -1,11 +1,29 @@
 # What newcomers read first: they use the public header alone, as plain C11. Installed with the documentation.
-example_programs = examples/sum examples/wordcount
+example_programs = examples/hello examples/integrate examples/list examples/sum examples/wordcount
 example_cppflags = -I$(top_srcdir)/include
 example_cflags = -std=c11 $(WARNING_CFLAGS) $(SANITIZER_CFLAGS)
 # -no-install: the programs themselves can be run where they are built, without a wrapper script.
 example_ldflags = $(AM_LDFLAGS) -no-install
 
 noinst_PROGRAMS += $(example_programs)
+
+examples_hello_SOURCES = examples/hello.c
+examples_hello_CPPFLAGS = $(example_cppflags)
+examples_hello_CFLAGS = $(example_cflags)
+examples_hello_LDFLAGS = $(example_ldflags)
+examples_hello_LDADD = libsharedmem.la
+
+examples_integrate_SOURCES = examples/integrate.c
+examples_integrate_CPPFLAGS = $(example_cppflags)
+examples_integrate_CFLAGS = $(example_cflags)
+examples_integrate_LDFLAGS = $(example_ldflags)
+examples_integrate_LDADD = libsharedmem.la
+
+examples_list_SOURCES = examples/list.c
+examples_list_CPPFLAGS = $(example_cppflags)
+examples_list_CFLAGS = $(example_cflags)
+examples_list_LDFLAGS = $(example_ldflags)
+examples_list_LDADD = libsharedmem.la
 
 examples_sum_SOURCES = examples/sum.c
 examples_sum_CPPFLAGS = $(example_cppflags)
@@ -20,4 +38,9 @@ examples_wordcount_LDFLAGS = $(example_ldflags)
 examples_wordcount_LDADD = libsharedmem.la
 
 examplesdir = $(docdir)/examples
-dist_examples_DATA = examples/sum.c examples/wordcount.c
+dist_examples_DATA = \
+	examples/hello.c \
+	examples/integrate.c \
+	examples/list.c \
+	examples/sum.c \
+	examples/wordcount.c

@@ -1,6 +1,6 @@
 /*
  * sharedmem.h: parallel programming on one shared-memory machine. The whole public interface, in the order of
- * the manual sharedmem(7): errors, the machine, shared memory, arrays, map.
+ * the manual sharedmem(7): errors, the machine, shared memory, arrays, map, parallel, regions, debug mode.
  *
  * Plain C11, usable from C++; every macro has a function under it for other languages. Names keep the
  * spelling of the Python package sharedmem, whose ideas these are, with the prefix sharedmem_.
@@ -77,9 +77,8 @@ typedef struct sharedmem_error {
  *
  * code: what to return, non-zero; 0 is taken as -1, so that a failure is never lost.
  * format: as printf's, cut after 895 bytes.
- * Caller: a function of the user (work, reduce), in the thread that the library called it in. The message is
- * kept
- *   until that function returns; it is dropped if the function returns 0.
+ * Caller: a function of the user (work, reduce, body), in the thread that the library called it in. The
+ *   message is kept until that function returns; it is dropped if the function returns 0.
  * Returns code.
  */
 SHAREDMEM_API int sharedmem_fail(int code, const char *format, ...) SHAREDMEM_PRINTF(2, 3);
@@ -204,8 +203,7 @@ SHAREDMEM_API bool sharedmem_is_shared(const void *address);
  * Checks the whole heap: every list, every block, every sum.
  *
  * error: filled with the first thing found wrong; may be NULL.
- * Returns 0 where the heap is whole, else -1 with errno EUCLEAN, or where there is none as
- * sharedmem_malloc().
+ * Returns 0 where the heap is whole, else -1 with errno EUCLEAN, or where there is none as sharedmem_malloc().
  * Blocks other members' allocations meanwhile.
  */
 SHAREDMEM_API int sharedmem_heap_check(sharedmem_error *error);
@@ -330,9 +328,15 @@ SHAREDMEM_API sharedmem_array sharedmem_wrap(void *data, int32_t dtype, int32_t 
 /*
  * The one type of the functions that users write.
  *
- * work:   does item i, puts what comes out into result (result_size bytes, zero before, aligned to 8;
- *         NULL where result_size is 0). Returns 0, or non-zero to fail.
+ * work:   does item i, puts what comes out into result: result_size bytes, aligned to 8 where they are not
+ *         in the caller's array; NULL where result_size is 0. They begin as what .results holds for item i,
+ *         and as zeros where there is no .results. Returns 0, or non-zero to fail.
  * reduce: gets item i's result on the master. Returns 0, or non-zero to fail.
+ * body:   runs as rank i of a parallel call; result is NULL. Returns 0, or non-zero to fail.
+ *
+ * None of them may be left by longjmp(3): what follows is undefined. An exception of C++ that leaves work, or
+ * body in a rank but 0, ends that worker by SIGABRT; one that leaves reduce, or body in rank 0, ends the
+ * call's workers and goes on to the caller.
  */
 typedef int sharedmem_function(size_t i, void *result, void *context);
 
@@ -370,24 +374,22 @@ typedef struct sharedmem_map_options {
  *
  *     sharedmem_map(n, work, context, .np = 4, .results = r, .result_size = sizeof *r);
  *
- * Results: written in place where .results is shared memory, copied there where it is private. Without
- * .results
- *   they live until reduce has seen them.
+ * Results: written in place where .results is shared memory, copied there where it is private. Item i's
+ *   result begins as what .results holds for it, in shared and in private memory and with SHAREDMEM_SERIAL
+ *   alike. Without .results it begins as zeros, and lives until reduce has seen it.
  * Workers: are forked, so they see all memory as it was at the call; what they write is lost unless it is
- * shared
- *   memory or a result. They end with the caller, whatever ends it. Before the fork stdio is flushed.
+ *   shared memory or a result. They end with the caller, whatever ends it. Before the fork stdio is flushed.
  *   No more than the member table's 16,383 less one.
  * Caller: any thread, blocks until all items are done, or the map has failed and its workers are gone. A
- * worker may
- *   call it. The program may ignore SIGCHLD; it should not wait for children that it did not start.
+ *   worker may call it. The program may ignore SIGCHLD; it should not wait for children that it did not start.
  * Failure: the first item that fails, or worker that dies, ends the map. Others stop at their next item, and
- * after
- *   10 ms in the middle of one. Which items were done is then not known.
+ *   after 10 ms in the middle of one. Which items were done is then not known.
  * Returns 0, or -1 with errno and .error:
  *   ECANCELED  an item or reduce failed, or a worker died: kind RETURNED, SIGNAL or EXITED, with rank, pid
  *              and item; or the kind of an uncaught error within the item
- *   EINVAL     a NULL work, .results without .result_size, n * result_size or n (2^48) too large, np negative
- *              or over 16,382, unknown schedule or backend, SHAREDMEM_HEAP out of range: kind USAGE
+ *   EINVAL     a NULL work, .results without .result_size, .result_size without .results and .reduce,
+ *              n * result_size or n (2^48) too large, np negative or over 16,382, unknown schedule or
+ *              backend, SHAREDMEM_HEAP out of range: kind USAGE
  *   E2BIG      the options hold something that this version of the library does not know: kind USAGE
  *   ENOMEM     no shared memory for the results: kind NO_MEMORY
  *   EFBIG      ulimit -f is less than the heap needs: kind NO_MEMORY
@@ -400,10 +402,10 @@ SHAREDMEM_API int sharedmem_map_with(const sharedmem_map_options *options, size_
     sharedmem_map_with(&(sharedmem_map_options){__VA_ARGS__, .where = SHAREDMEM_HERE},                       \
                        sizeof(sharedmem_map_options))
 
-/* Which worker of the current map this is, 0 to sharedmem_size()-1; 0 outside of one. */
+/* Which worker of the current map or rank of the parallel call this is, 0 to sharedmem_size()-1; 0 outside. */
 SHAREDMEM_API int sharedmem_rank(void);
 
-/* How many workers the current map has; 1 outside of one. */
+/* How many workers the current map has, or ranks the parallel call; 1 outside. */
 SHAREDMEM_API int sharedmem_size(void);
 
 /* ---- Parallel ----------------------------------------------------------------------------------------- */
@@ -424,9 +426,8 @@ typedef struct sharedmem_parallel_options {
  *     sharedmem_parallel(4, body, context);
  *
  * Caller: any thread; blocks until all ranks have left body.
- * Failure: the first rank that fails or dies ends all others, but for rank 0, which runs on until body
- * returns:
- *   its barriers fail meanwhile, without waiting.
+ * Failure: the first rank that fails or dies ends all others, at their next barrier or when rank 0 has left
+ *   body; but for rank 0, which runs on until body returns: its barriers fail meanwhile, without waiting.
  * Returns 0, or -1 with errno and .error, as sharedmem_map_with().
  * Source: parallel.Parallel of Python's sharedmem.
  */
@@ -463,11 +464,10 @@ SHAREDMEM_API int sharedmem_barrier_at(const char *where);
 
 /*
  * Critical: excludes every other member of the program: all workers, ranks and threads, whatever call they
- * work for.
- * A member that dies in it leaves it free.
+ * work for. A member that dies in it leaves it free.
  *
- * name: up to 47 bytes; NULL is the one unnamed critical. There can be 255 names in a program (ENOSPC,
- * uncaught).
+ * name: up to 47 bytes (ENAMETOOLONG, uncaught); NULL is the one unnamed critical. There can be 255 names in
+ *   a program (ENOSPC, uncaught).
  * Blocks while another member is in it; not fair. Returns 0, or -1 with errno.
  */
 SHAREDMEM_API int sharedmem_critical_begin(const char *name, const char *where);
@@ -479,9 +479,9 @@ SHAREDMEM_API void sharedmem_critical_end(const char *name);
  * ended is skipped.
  *
  * An item enters once at most, a rank as often as it likes. Alone, outside of both, it is entered at once.
- * Blocks until it is its turn. Returns 0, or -1 with errno EPERM (entered twice, or by end and begin
- * swapped), or
- *   ECANCELED where the team has failed meanwhile.
+ * Blocks until it is its turn. Returns 0, or -1 with errno
+ *   EPERM      this item was in one already, or this rank is in it: uncaught
+ *   ECANCELED  the team has failed meanwhile
  */
 SHAREDMEM_API int sharedmem_ordered_begin(const char *where);
 SHAREDMEM_API void sharedmem_ordered_end(void);

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The examples do what they say: wordcount counts as grep -ow does, sum is right, and bad arguments are told.
+# The examples do what they say: wordcount counts as grep -ow does, the others check themselves, and bad
+# arguments are told.
 . "${srcdir:-.}/t/tap.sh"
 
 # status COMMAND...: prints its exit status; what it writes is in $tap_temp/stdout and stderr.
@@ -126,13 +127,78 @@ check_sum() {
     has "no shared memory" "$(stderr)" "it is told"
 }
 
+# runs_right WAY PROGRAM COUNT: WAY is a variable of its environment, NAME=VALUE.
+runs_right() {
+    is 0 "$(status env "$1" "$examples/$2" "$3")" "$2 $3, $1: exit status 0"
+    has "right: " "$(stdout)" "$2 $3, $1: checks itself"
+}
+
+# are_refused PROGRAM MAX: counts that are none, or more than MAX, are told.
+are_refused() {
+    for count in "" abc -1 0 1.5 1K "1 " " 1" $(($2 + 1)) 99999999999999999999; do
+        is_refused "$1 '$count'" "$examples/$1" "$count"
+    done
+    is_refused "$1 with two counts" "$examples/$1" 1 2
+}
+
+check_integrate() {
+    start='usage: integrate \[STRIPS\]'
+    are_refused integrate 1000000000000
+    for way in $ways; do
+        for count in 1 65536 65537 3000000; do
+            runs_right "$way" integrate "$count"
+            sums=$(sed -nE 's/^(returned|serial) *([0-9.]+) .*/\2/p' "$tap_temp/stdout" | sort -u | wc -l)
+            is 1 "$sums" "integrate $count, $way: the returned sum has the serial one's digits"
+        done
+    done
+}
+
+# hellos ITEMS RANKS: what hello prints, from its second line on, without who did an item.
+hellos() {
+    seq -f 'item %g' 0 $(($1 - 1))
+    seq -f 'rank %g' 0 $(($2 - 1))
+    seq -f "rank %g has read $2 hellos" 0 $(($2 - 1))
+}
+
+check_hello() {
+    start='usage: hello \[COUNT\]'
+    are_refused hello 1000000
+    for way in $ways; do
+        ranks=1
+        [ "$way" = SHAREDMEM_DEBUG=1 ] || ranks=${way#SHAREDMEM_NP=}
+        runs_right "$way" hello 1
+        runs_right "$way" hello 20
+        is "$(hellos 20 "$ranks")" "$(sed -nE '/^(item|rank) /{s/ says.*//;p;}' "$tap_temp/stdout")" \
+            "hello, $way: printed in order"
+        has "program says hello: rank 0 of 1" "$(stdout)" "hello, $way: the program's rank and size"
+        has "rank $((ranks - 1)) of $ranks" "$(stdout)" "hello, $way: the last rank's"
+    done
+}
+
+check_list() {
+    start='usage: list \[COUNT\]'
+    are_refused list 100000000
+    for way in $ways; do
+        runs_right "$way" list 1
+        runs_right "$way" list 20000
+        has "the list has 20000 nodes" "$(stdout)" "list, $way: its length is told"
+    done
+    is 1 "$(status env SHAREDMEM_HEAP=16M "$examples/list" 1000000)" "a heap that is too small for the list"
+    has "no shared memory for a node" "$(stderr)" "it is told"
+    is "" "$(stdout)" "no list is shown"
+}
+
 begin 120
 examples=$tap_build/examples
+ways="SHAREDMEM_NP=1 SHAREDMEM_NP=2 SHAREDMEM_NP=8 SHAREDMEM_DEBUG=1"
 [ -x "$examples/sum" ] || skip_all "nothing is built in $examples"
 
 check_wordcount
 check_unreadable
 check_licenses
 check_sum
+check_integrate
+check_hello
+check_list
 is "" "$(left_behind)" "no process is left"
 finish
