@@ -10,16 +10,6 @@
 #include "memory/member.h"
 #include "memory/segment.h"
 
-static void cpu_pause(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("isb" ::
-                         : "memory"); /* yield is a no-op on most cores; isb waits about as long as PAUSE */
-#endif
-}
-
 /* The calling thread's innermost wait. */
 static _Thread_local struct wait *current __attribute__((tls_model("initial-exec")));
 
@@ -27,6 +17,12 @@ void wait_begin(struct wait *wait, enum wait_kind kind, const char *where, uint3
 {
     *wait = (struct wait){.kind = kind, .whom = whom, .where = where, .outer = current};
     current = wait;
+}
+
+void wait_begin_spun(struct wait *wait, enum wait_kind kind, const char *where, uint32_t whom)
+{
+    wait_begin(wait, kind, where, whom);
+    wait->steps = WAIT_PAUSES;
 }
 
 void wait_for(struct wait *wait, uint32_t whom)
@@ -65,7 +61,7 @@ bool wait_pause(struct wait *wait)
     if (wait->steps >= WAIT_PAUSES + WAIT_YIELDS)
         return false;
     if (wait->steps++ < WAIT_PAUSES) {
-        cpu_pause();
+        wait_relax();
         return true;
     }
     if (wait->since_ns == 0)

@@ -54,6 +54,27 @@ struct wait {
 /* Begins to wait. whom: a member's id, or 0. Costs nothing: nothing is published yet. */
 void wait_begin(struct wait *wait, enum wait_kind kind, const char *where, uint32_t whom);
 
+/* One pause of the first stage. */
+static inline void wait_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::
+                         : "memory"); /* yield is a no-op on most cores; isb waits about as long as PAUSE */
+#endif
+}
+
+/*
+ * The first stage by itself, before any wait_begin(), where nanoseconds count: pauses until condition holds,
+ * or the stage is over. wait_begin_spun() begins a wait behind it.
+ */
+#define WAIT_SPIN_UNTIL(condition)                                                                           \
+    for (unsigned wait_spins = 0; wait_spins < WAIT_PAUSES && !(condition); wait_spins++)                    \
+    wait_relax()
+
+void wait_begin_spun(struct wait *wait, enum wait_kind kind, const char *where, uint32_t whom);
+
 /* Names whom the wait is for from now on: a lock changes its owner. */
 void wait_for(struct wait *wait, uint32_t whom);
 

@@ -81,7 +81,7 @@ static void meet_rank(const struct team_place *place, uint32_t rank, uint32_t go
     struct wait wait;
     uint32_t seen;
 
-    wait_begin(&wait, WAIT_BARRIER, where, atomic_load_explicit(&other->member, memory_order_relaxed));
+    wait_begin_spun(&wait, WAIT_BARRIER, where, atomic_load_explicit(&other->member, memory_order_relaxed));
     while (!has_come_to(seen = arrived(team, rank), goal) && !team_is_stopping(team)) {
         bool woken;
 
@@ -107,6 +107,7 @@ static void meet_by_flags(const struct team_place *place, uint32_t goal, const c
         futex_wake(count_of(mine), INT_MAX);
     FAULT_POINT();
     for (uint32_t rank = 0; rank < team->size; rank++) {
+        WAIT_SPIN_UNTIL(has_come_to(arrived(team, rank), goal));
         if (!has_come_to(arrived(team, rank), goal))
             meet_rank(place, rank, goal, where);
     }
