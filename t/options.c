@@ -1,6 +1,7 @@
 /* Structs of options from callers older and newer than this library. */
 #include "base/options.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "tap.h"
@@ -17,10 +18,10 @@ static const struct {
     int extra_at; /* -1: none */
     int result;
 } callers[] = {
-    {"the first byte beyond is set", 17, 16, -1},
-    {"a newer one, the first byte beyond is set", 32, 16, -1},
-    {"a newer one, a byte in the middle is set", 32, 24, -1},
-    {"a newer one, the last byte is set", 32, 31, -1},
+    {"the first byte beyond is set", 17, 16, E2BIG},
+    {"a newer one, the first byte beyond is set", 32, 16, E2BIG},
+    {"a newer one, a byte in the middle is set", 32, 24, E2BIG},
+    {"a newer one, the last byte is set", 32, 31, E2BIG},
     {"a newer one, all zero beyond", 32, -1, 0},
     {"a newer one by one byte", 17, -1, 0},
     {"ours", 16, -1, 0},
@@ -62,9 +63,21 @@ static void test_callers(void)
     }
 }
 
+static void test_null(void)
+{
+    unsigned char options[OURS + GUARD];
+
+    memset(options, 0x22, sizeof options);
+    test_int(EINVAL, options_read(options, OURS, NULL, OURS), "NULL");
+    test_ok(all_are(options, 0, OURS, 0), "leaves zeros");
+    test_int(0, options_refused(0, "call", NULL), "what is good is not refused");
+    test_ok(options_refused(E2BIG, "call", NULL) == -1 && errno == E2BIG, "the rest is, by its errno");
+}
+
 int main(void)
 {
     test_begin(10);
     test_callers();
+    test_null();
     return test_end();
 }

@@ -10,12 +10,13 @@
 
 /*
  * Copies options of from_size bytes into ours of size: what an older caller does not have is zero; what a
- * newer one has beyond ours must be. Returns 0, or -1 where it is not: the caller wants what this library
- * does not know.
+ * newer one has beyond ours must be. from NULL gives all zeros.
+ * Returns 0, or an errno for options_refused(): EINVAL, from is NULL; E2BIG, the caller wants what this library does
+ * not know.
  */
 int options_read(void *options, size_t size, const void *from, size_t from_size);
 
-/* The error for that: E2BIG, named. Returns -1. */
-int options_unknown(sharedmem_error *error, const char *call);
+/* Fills error by what options_read() returned for call. Returns 0 where that is 0, else -1. */
+int options_refused(int code, const char *call, sharedmem_error *error);
 
 #endif

@@ -47,6 +47,8 @@ static int check_sizes(const sharedmem_map_options *options, sharedmem_error *er
 
 static int check(const sharedmem_map_options *options, sharedmem_error *error)
 {
+    if (options->reserved != 0)
+        return options_refused(E2BIG, "map", error);
     if (options->work == NULL)
         return usage(error, "work is NULL; give the function that does item i");
     if (options->np < 0 || options->np > MAP_MAX_WORKERS)
@@ -81,23 +83,13 @@ static int run(const sharedmem_map_options *options, sharedmem_error *error)
 int sharedmem_map_with(const sharedmem_map_options *given, size_t sizeof_options)
 {
     sharedmem_map_options options;
-    sharedmem_error own, *error = &own;
-    bool known = true;
-    int result;
+    int code = options_read(&options, sizeof options, given, sizeof_options);
+    sharedmem_error own, *error = options.error != NULL ? options.error : &own;
 
-    memset(&options, 0, sizeof options);
-    if (given != NULL)
-        known = options_read(&options, sizeof options, given, sizeof_options) == 0;
-    if (options.error != NULL)
-        error = options.error;
     error_clear(error);
-    if (given == NULL)
-        result = usage(error, "the options are NULL");
-    else if (!known || options.reserved != 0)
-        result = options_unknown(error, "map");
-    else
-        result = run(&options, error);
-    return result == 0 ? 0 : error_end_call(error, options.error != NULL, options.where);
+    if (options_refused(code, "map", error) == 0 && run(&options, error) == 0)
+        return 0;
+    return error_end_call(error, options.error != NULL, options.where);
 }
 
 /* ---- SERIAL ---- */

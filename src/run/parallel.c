@@ -1,6 +1,5 @@
 /* sharedmem_parallel(): one function in all ranks, of which the caller is the first. */
 #include <errno.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/debug.h"
@@ -166,21 +165,11 @@ static int run(const sharedmem_parallel_options *options, sharedmem_error *error
 int sharedmem_parallel_with(const sharedmem_parallel_options *given, size_t sizeof_options)
 {
     sharedmem_parallel_options options;
-    sharedmem_error own, *error = &own;
-    bool known = true;
-    int result;
+    int code = options_read(&options, sizeof options, given, sizeof_options);
+    sharedmem_error own, *error = options.error != NULL ? options.error : &own;
 
-    memset(&options, 0, sizeof options);
-    if (given != NULL)
-        known = options_read(&options, sizeof options, given, sizeof_options) == 0;
-    if (options.error != NULL)
-        error = options.error;
     error_clear(error);
-    if (given == NULL)
-        result = error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL, "parallel: the options are NULL");
-    else if (!known)
-        result = options_unknown(error, "parallel");
-    else
-        result = run(&options, error);
-    return result == 0 ? 0 : error_end_call(error, options.error != NULL, options.where);
+    if (options_refused(code, "parallel", error) == 0 && run(&options, error) == 0)
+        return 0;
+    return error_end_call(error, options.error != NULL, options.where);
 }
