@@ -203,8 +203,8 @@ SHAREDMEM_API bool sharedmem_is_shared(const void *address);
  * Checks the whole heap: every list, every block, every sum.
  *
  * error: filled with the first thing found wrong; may be NULL.
- * Returns 0 where the heap is whole, else -1 with errno EUCLEAN, or where there is none as sharedmem_malloc().
- * Blocks other members' allocations meanwhile.
+ * Blocks other members' allocations meanwhile. Returns 0 where the heap is whole, else -1 with errno EUCLEAN,
+ * or where there is no heap as sharedmem_malloc().
  */
 SHAREDMEM_API int sharedmem_heap_check(sharedmem_error *error);
 
@@ -381,7 +381,8 @@ typedef struct sharedmem_map_options {
  *   shared memory or a result. They end with the caller, whatever ends it. Before the fork stdio is flushed.
  *   No more than the member table's 16,383 less one.
  * Caller: any thread, blocks until all items are done, or the map has failed and its workers are gone. A
- *   worker may call it. The program may ignore SIGCHLD; it should not wait for children that it did not start.
+ *   worker may call it. The program may ignore SIGCHLD; it should not wait for children that it did not
+ *   start.
  * Failure: the first item that fails, or worker that dies, ends the map. Others stop at their next item, and
  *   after 10 ms in the middle of one. Which items were done is then not known.
  * Returns 0, or -1 with errno and .error:
@@ -402,10 +403,10 @@ SHAREDMEM_API int sharedmem_map_with(const sharedmem_map_options *options, size_
     sharedmem_map_with(&(sharedmem_map_options){__VA_ARGS__, .where = SHAREDMEM_HERE},                       \
                        sizeof(sharedmem_map_options))
 
-/* Which worker of the current map or rank of the parallel call this is, 0 to sharedmem_size()-1; 0 outside. */
+/* Which worker of the map, or rank of the parallel call, this is: 0 to sharedmem_size()-1; 0 outside. */
 SHAREDMEM_API int sharedmem_rank(void);
 
-/* How many workers the current map has, or ranks the parallel call; 1 outside. */
+/* How many workers the map has, or ranks the parallel call; 1 outside. */
 SHAREDMEM_API int sharedmem_size(void);
 
 /* ---- Parallel ----------------------------------------------------------------------------------------- */

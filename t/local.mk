@@ -3,10 +3,12 @@
 # Units, t/NAME.t from t/NAME.c: they see the library's internal names.
 unit_tests = \
 	t/attach.t \
+	t/barrier.t \
 	t/binding.t \
 	t/binding_plan.t \
 	t/cpu_count.t \
 	t/crash.t \
+	t/critical.t \
 	t/doorbell.t \
 	t/env.t \
 	t/error.t \
@@ -16,6 +18,7 @@ unit_tests = \
 	t/lock.t \
 	t/member.t \
 	t/options.t \
+	t/ordered.t \
 	t/pages.t \
 	t/parse.t \
 	t/process.t \
@@ -69,6 +72,7 @@ t_fault_map_t_LDADD = $(fault_libraries)
 t_fault_map_t_CPPFLAGS = $(fault_cppflags)
 
 shell_tests = \
+	t/cxx.t \
 	t/examples.t \
 	t/house-floors.t \
 	t/house-header.t \

@@ -123,11 +123,28 @@ static int serial_item(const sharedmem_map_options *options, void *result, size_
     return 0;
 }
 
+/* In a variable with this cleanup: given back also when an exception of C++ passes through. */
+static void free_scratch(void **scratch)
+{
+    free(*scratch);
+}
+
+static int do_all(const sharedmem_map_options *options, void *scratch, sharedmem_error *error)
+{
+    SOLO_TEAM(solo);
+
+    solo_enter(&solo, true);
+    for (size_t i = 0; i < options->n; i++) {
+        solo_begin_item(&solo, i);
+        if (serial_item(options, serial_result(options, scratch, i), i, error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 int map_serial(const sharedmem_map_options *options, sharedmem_error *error)
 {
-    void *scratch = NULL;
-    struct solo solo;
-    int result = 0;
+    __attribute__((cleanup(free_scratch))) void *scratch = NULL;
 
     if (options->results == NULL && options->result_size > 0) {
         scratch = malloc(options->result_size);
@@ -135,14 +152,8 @@ int map_serial(const sharedmem_map_options *options, sharedmem_error *error)
             return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM,
                              "map: no memory for a result of %zu bytes", options->result_size);
     }
-    solo_enter(&solo, true);
-    for (size_t i = 0; i < options->n && result == 0; i++) {
-        solo_begin_item(&solo, i);
-        result = serial_item(options, serial_result(options, scratch, i), i, error);
-    }
-    solo_leave(&solo);
-    free(scratch);
-    if (result != 0)
-        errno = ECANCELED;
-    return result;
+    if (do_all(options, scratch, error) == 0)
+        return 0;
+    errno = ECANCELED;
+    return -1;
 }

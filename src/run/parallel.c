@@ -68,7 +68,8 @@ static void run_first_rank(struct parallel *parallel)
     parallel->mask = placement_apply_kept(parallel->crew.plan, 0);
     code = run_body(&parallel->options, 0, &error);
     leave_first_rank(parallel);
-    if (code != 0)
+    /* Who was told that the team has failed fails because of that. */
+    if (code != 0 && !parallel->place.is_cancelled)
         team_fail(team, 0, &error);
     atomic_store_explicit(&team->ranks[0].left, 1, memory_order_release);
     ordered_set_floor(team, 0, ORDERED_NO_MORE);
@@ -135,13 +136,10 @@ static int run_many(const sharedmem_parallel_options *options, uint32_t np, shar
 
 static int run_alone(const sharedmem_parallel_options *options, sharedmem_error *error)
 {
-    struct solo solo;
-    int code;
+    SOLO_TEAM(solo);
 
     solo_enter(&solo, false);
-    code = run_body(options, 0, error);
-    solo_leave(&solo);
-    if (code == 0)
+    if (run_body(options, 0, error) == 0)
         return 0;
     errno = ECANCELED;
     return -1;

@@ -9,11 +9,14 @@ void solo_enter(struct solo *solo, bool is_map)
     team_init(team, 1, is_map);
     solo->place = (struct team_place){.team = team};
     solo->before = team_enter_thread(&solo->place);
+    solo->is_entered = true;
 }
 
 void solo_leave(struct solo *solo)
 {
-    team_enter_thread(solo->before);
+    if (solo->is_entered)
+        team_enter_thread(solo->before);
+    solo->is_entered = false;
 }
 
 void solo_begin_item(struct solo *solo, uint64_t i)

@@ -13,9 +13,13 @@ struct solo {
                                      sizeof(sharedmem_error)];
     struct team_place place;
     struct team_place *before; /* what the thread worked for until now */
+    bool is_entered;
 };
 
-/* The calling thread becomes rank 0 of 1, until solo_leave(). */
+/* A variable whose end is solo_leave(), also when an exception of C++ ends it. */
+#define SOLO_TEAM(name) __attribute__((cleanup(solo_leave))) struct solo name = {.is_entered = false}
+
+/* The calling thread becomes rank 0 of 1, until solo_leave(), which keeps errno. */
 void solo_enter(struct solo *solo, bool is_map);
 void solo_leave(struct solo *solo);
 

@@ -87,8 +87,9 @@ struct team_place *team_enter_thread(struct team_place *place)
     return before;
 }
 
-int team_cancelled(const struct team_place *place)
+int team_cancelled(struct team_place *place)
 {
+    place->is_cancelled = true;
     if (place->leave != NULL)
         place->leave();
     errno = ECANCELED;

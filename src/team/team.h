@@ -93,6 +93,7 @@ struct team_place {
     uint32_t rank;
     uint64_t rounds; /* ordered regions it has been through, where ranks take turns */
     bool in_ordered;
+    bool is_cancelled; /* it was told that the team has failed: what it does from then on is no cause of that */
     /*
      * In a worker: how it ends where it cannot go on, since the team has failed. NULL: waits return an error.
      */
@@ -116,6 +117,6 @@ struct team_place *team_enter_thread(struct team_place *place);
  * The team has failed, and rank in place waits for what will not come: ends the worker, or returns -1,
  * ECANCELED.
  */
-int team_cancelled(const struct team_place *place);
+int team_cancelled(struct team_place *place);
 
 #endif
