@@ -426,7 +426,8 @@ typedef struct sharedmem_parallel_options {
  *
  *     sharedmem_parallel(4, body, context);
  *
- * Caller: any thread; blocks until all ranks have left body.
+ * Caller: any thread; blocks until all ranks have left body. Ranks are bound to equal shares of the caller's
+ *   cores, rank 0 until the call ends; threads that it starts in body stay bound (SHAREDMEM_BIND=none: nobody is).
  * Failure: the first rank that fails or dies ends all others, at their next barrier or when rank 0 has left
  *   body; but for rank 0, which runs on until body returns: its barriers fail meanwhile, without waiting.
  * Returns 0, or -1 with errno and .error, as sharedmem_map_with().
@@ -512,8 +513,8 @@ SHAREDMEM_API void sharedmem_region_end(sharedmem_region *region);
 
 /*
  * Switches debug mode on or off for this process: maps do their items in the caller, in order, and parallel
- * calls have one rank. Results and errors are the same, and a debugger sees all. SHAREDMEM_DEBUG=1 switches
- * it on at start.
+ * calls have one rank, and a debugger sees all. Results and returned errors are the same; what would end a
+ * worker, a crash, exit() or an uncaught error, ends the program. SHAREDMEM_DEBUG=1 switches it on at start.
  * Returns whether it was on.
  */
 SHAREDMEM_API bool sharedmem_set_debug(bool on);

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <sharedmem.h>
@@ -132,6 +133,30 @@ static void test_failure(int np)
     }
 }
 
+static int fork_in_body(size_t rank, void *result, void *context)
+{
+    (void)result;
+    (void)context;
+    if (fork() == 0) {
+        sharedmem_barrier();
+        return 1;
+    }
+    usleep(rank == 1 ? 100000 : 0);
+    shared->steps[rank] = 1;
+    if (sharedmem_barrier() != 0)
+        return 1;
+    return shared->steps[1] == 1 ? 0 : 1;
+}
+
+/* Copies of ranks, of the caller too, are no ranks: their barriers do not count, and they end when they return. */
+static void test_copies(void)
+{
+    memset(shared, 0, sizeof *shared);
+    test_int(0, sharedmem_parallel(3, fork_in_body, NULL), "ranks that fork");
+    while (waitpid(-1, NULL, 0) > 0)
+        ;
+}
+
 static void test_bad_input(void)
 {
     static const struct {
@@ -180,6 +205,7 @@ int main(void)
     test_barrier();
     test_failure(3);
     test_failure(8);
+    test_copies();
     test_bad_input();
     test_debug();
     return test_end();

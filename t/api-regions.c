@@ -326,6 +326,14 @@ static int use_long_name(size_t i, void *result, void *context)
     return 0;
 }
 
+static int begin_without_end(size_t i, void *result, void *context)
+{
+    (void)i;
+    (void)result;
+    (void)context;
+    return sharedmem_ordered_begin(SHAREDMEM_HERE);
+}
+
 static void test_misuse(void)
 {
     static const struct {
@@ -336,6 +344,7 @@ static void test_misuse(void)
         {enter_critical_twice, EDEADLK, "it would wait for itself"},
         {enter_ordered_twice, EPERM, "put both blocks into one"},
         {meet_in_map, EPERM, "sharedmem_parallel()"},
+        {begin_without_end, EPERM, "did not end it"},
         {end_nothing, EPERM, "its end without its begin"},
         {use_long_name, ENAMETOOLONG, "47 bytes"},
         {make_up_names, ENOSPC, "255 names"},
@@ -420,6 +429,35 @@ static void test_failure_inside(void)
     test_int(0, test_children(), "no process is left");
 }
 
+static int fork_inside(size_t i, void *result, void *context)
+{
+    (void)result;
+    (void)context;
+    SHAREDMEM_CRITICAL
+    {
+        if (i == 5 && fork() == 0)
+            return 1;
+        shared->counter++;
+    }
+    SHAREDMEM_ORDERED
+    {
+        if (i == 7 && fork() == 0)
+            return 1;
+        shared->other++;
+    }
+    return 0;
+}
+
+/* The region is the worker's: its copy neither ends it nor fails the item. */
+static void test_copy_inside(void)
+{
+    reset();
+    test_int(0, sharedmem_map(50, fork_inside, NULL, .np = 3), "a copy of a worker forked inside a region");
+    test_ok(shared->counter == 50 && shared->other == 50, "ends without harm");
+    while (waitpid(-1, NULL, 0) > 0)
+        ;
+}
+
 static void test_alone(void)
 {
     bool entered = false;
@@ -449,5 +487,6 @@ int main(void)
     test_ordered_ended_rank();
     test_misuse();
     test_failure_inside();
+    test_copy_inside();
     return test_end();
 }

@@ -67,7 +67,7 @@ static int meet(size_t rank, void *result, void *context)
         if (k == 2)
             arm(rank);
         if (sharedmem_barrier() != 0)
-            return 0;
+            return 1;
     }
     shared->done++;
     (void)context;

@@ -1,6 +1,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -125,8 +126,22 @@ int error_uncaught(const sharedmem_error *error)
     return -1;
 }
 
+/* A copy of a worker that the program forked fails nobody's item. Our own workers set theirs afterwards. */
+static void forget_leave(void)
+{
+    leave_process = NULL;
+}
+
+static void guard_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_leave);
+}
+
 void error_set_leave(void (*leave)(const sharedmem_error *error))
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, guard_forks);
     leave_process = leave;
 }
 

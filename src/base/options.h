@@ -11,8 +11,8 @@
 /*
  * Copies options of from_size bytes into ours of size: what an older caller does not have is zero; what a
  * newer one has beyond ours must be. from NULL gives all zeros.
- * Returns 0, or an errno for options_refused(): EINVAL, from is NULL; E2BIG, the caller wants what this library does
- * not know.
+ * Returns 0, or an errno for options_refused(): EINVAL, from is NULL; E2BIG, the caller wants what this
+ * library does not know.
  */
 int options_read(void *options, size_t size, const void *from, size_t from_size);
 

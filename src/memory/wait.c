@@ -78,7 +78,7 @@ static void set_sleep_word(uint64_t word)
 
 bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *sleepers)
 {
-    bool woken = true;
+    bool woken;
 
     if (wait->since_ns == 0)
         wait_publish(wait);
@@ -92,8 +92,7 @@ bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic
      * sleep costs one period.
      */
     atomic_thread_fence(memory_order_seq_cst);
-    if (wait->whom == 0 || !member_is_gone(wait->whom))
-        woken = futex_wait(word, seen, WAIT_PARK_NS);
+    woken = wait->whom == 0 || !member_is_gone(wait->whom) ? futex_wait(word, seen, WAIT_PARK_NS) : false;
     if (sleepers != NULL)
         atomic_fetch_sub_explicit(sleepers, 1, memory_order_relaxed);
     set_sleep_word(0);

@@ -84,7 +84,7 @@ bool wait_pause(struct wait *wait);
 /*
  * Sleeps while *word is seen, at most WAIT_PARK_NS. sleepers: counts those who sleep, for wait_wake(); or
  * NULL, where whoever changes the word knows by other means that somebody sleeps.
- * Returns false where nobody woke it in all that time.
+ * Returns false where nobody woke it in all that time, or who is waited for is gone: it is time to look.
  */
 bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *sleepers);
 

@@ -21,6 +21,7 @@ int crew_open(struct crew *crew, const struct doorbell *doorbell)
         return error_set(crew->error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM, "%s: no memory for %u workers",
                          crew->call, crew->team->size);
     crew->plan = placement_plan(crew->team->size);
+    crew->self = member_my_id;
     return 0;
 }
 
@@ -75,6 +76,15 @@ void crew_watch(struct crew *crew, uint64_t timeout_ns)
     }
     supervise_wait(&crew->children, timeout_ns, worker_ended, crew);
     crew_notice_failure(crew);
+}
+
+void crew_check_end(struct crew *crew)
+{
+    if (crew->failed || !team_is_stopping(crew->team))
+        return;
+    error_set(crew->error, SHAREDMEM_ERROR_DEADLOCK, ECANCELED,
+              "%s: a worker is gone while others waited for it", crew->call);
+    crew_end_early(crew);
 }
 
 /* Why worker next_rank could not be started, by errno; and what helps. */

@@ -25,6 +25,7 @@ struct crew {
     const char *where; /* the caller's place */
     struct team_shared *team;
     struct team_place place; /* a worker's own */
+    uint32_t self;           /* this process's member id */
 
     /* What a worker does: all of it, or until it fails by crew_fail() or the team stops. */
     void (*work)(struct crew *crew);
@@ -61,6 +62,12 @@ bool crew_runs(const struct crew *crew);
  */
 void crew_watch(struct crew *crew, uint64_t timeout_ns);
 
+/*
+ * All have ended: if they did because the team was stopped, and nobody said why, the call has failed all the
+ * same.
+ */
+void crew_check_end(struct crew *crew);
+
 /* The call has failed, with what is in error now. */
 void crew_end_early(struct crew *crew);
 
@@ -73,7 +80,13 @@ void crew_close(struct crew *crew);
 /* In a worker: fails with error, whose rank and pid are filled in; it should leave then. */
 void crew_fail(struct crew *crew, sharedmem_error *error);
 
-/* In a worker, after a function of the user: ends a forked copy of the worker that came back from it. */
+/* Rank will do nothing any more. */
+void crew_say_left(struct team_shared *team, uint32_t rank);
+
+/*
+ * After a function of the user, in the master too: ends a forked copy of this process that came back from it,
+ * mostly because an exec failed. It must not do the call's work once more.
+ */
 void crew_check_self(const struct crew *crew);
 
 /* In a worker: what is printed is flushed, and the process ends. */

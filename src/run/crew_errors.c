@@ -40,6 +40,13 @@ void crew_item_error(sharedmem_error *error, uint32_t rank, uint64_t i, int code
     fill(error, i, (int)rank, code, sentence);
 }
 
+void crew_region_error(sharedmem_error *error, uint64_t i)
+{
+    error_set(error, SHAREDMEM_ERROR_USAGE, EPERM, "ordered: item %llu began a region and did not end it",
+              (unsigned long long)i);
+    error->item = i;
+}
+
 void crew_reduce_error(sharedmem_error *error, uint64_t i, int code)
 {
     char sentence[128];

@@ -9,6 +9,9 @@
 /* Item i fails with code in rank of this process; with what sharedmem_fail() was told. */
 void crew_item_error(sharedmem_error *error, uint32_t rank, uint64_t i, int code);
 
+/* Item i began an ordered region and did not end it. */
+void crew_region_error(sharedmem_error *error, uint64_t i);
+
 /* The same for reduce, on the master. */
 void crew_reduce_error(sharedmem_error *error, uint64_t i, int code);
 

@@ -22,15 +22,24 @@ static struct team_rank_shared *my_rank(const struct crew *crew)
 }
 
 /*
+ * The floor first: who sees that a rank has left must not find it in the way of a turn that will never come.
+ */
+void crew_say_left(struct team_shared *team, uint32_t rank)
+{
+    ordered_set_floor(team, rank, ORDERED_NO_MORE);
+    FAULT_POINT();
+    /* release: who sees it sees all that this rank did. */
+    atomic_store_explicit(&team->ranks[rank].left, 1, memory_order_release);
+}
+
+/*
  * What the program printed is flushed here, since _exit() does not: exit() would run the program's exit
  * handlers once more for each worker.
  */
 _Noreturn void crew_leave(struct crew *crew, int status)
 {
     fflush(NULL);
-    /* release: who sees it sees all that this worker did. */
-    atomic_store_explicit(&my_rank(crew)->left, 1, memory_order_release);
-    ordered_set_floor(crew->team, crew->place.rank, ORDERED_NO_MORE);
+    crew_say_left(crew->team, crew->place.rank);
     _exit(status);
 }
 
@@ -41,13 +50,10 @@ void crew_fail(struct crew *crew, sharedmem_error *error)
     team_fail(crew->team, crew->place.rank, error);
 }
 
-/*
- * The user's function forked, and the copy returned from it, mostly because an exec failed: it must not do
- * this worker's items once more. A fork drops membership (member.c), so that who it is tells.
- */
+/* A fork drops membership (member.c), so that who it is tells. */
 void crew_check_self(const struct crew *crew)
 {
-    if (member_my_id != crew->next_member)
+    if (member_my_id != crew->self)
         _exit(EXIT_FAILURE);
 }
 
@@ -73,6 +79,7 @@ static void start(struct crew *crew)
     if (member_become(crew->next_member) != 0)
         _exit(EXIT_FAILURE);
     my_crew = crew;
+    crew->self = member_my_id;
     crew->place = (struct team_place){.team = crew->team, .rank = crew->next_rank, .leave = leave_cancelled};
     team_enter_process(&crew->place);
     error_set_leave(leave_by_error);

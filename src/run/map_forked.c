@@ -78,6 +78,15 @@ static void close_map(struct map *map)
     errno = saved_errno;
 }
 
+static int reduce(size_t i, void *result, void *context)
+{
+    struct map *map = context;
+    int code = map->options.reduce(i, result, map->options.context);
+
+    crew_check_self(&map->crew);
+    return code;
+}
+
 /* Takes the results that are there. */
 static void drain(struct map *map)
 {
@@ -86,7 +95,8 @@ static void drain(struct map *map)
 
     if (map->results.window == 0 || map->crew.failed)
         return;
-    code = results_drain(&map->results, map->options.n, map->options.reduce, map->options.context, &item);
+    code =
+        results_drain(&map->results, map->options.n, map->options.reduce != NULL ? reduce : NULL, map, &item);
     if (code == 0)
         return;
     crew_reduce_error(map->crew.error, item, code);
@@ -123,15 +133,13 @@ static void watch_once(struct map *map)
 /* Who waits, watches: until the last worker has ended. */
 static void watch(struct map *map)
 {
-    struct wait wait;
+    /* reduce may throw an exception of C++. */
+    __attribute__((cleanup(wait_end))) struct wait wait;
 
     wait_begin(&wait, WAIT_WORKERS, map->options.where, 0);
     wait_publish(&wait);
     while (crew_runs(&map->crew))
         watch_once(map);
-    wait_end(&wait);
-    drain(map);
-    check_all_taken(map);
 }
 
 static int run(struct map *map, uint32_t np)
@@ -142,6 +150,9 @@ static int run(struct map *map, uint32_t np)
     if (crew_start(&map->crew, 0) != 0)
         return -1;
     watch(map);
+    drain(map);
+    crew_check_end(&map->crew);
+    check_all_taken(map);
     if (!map->crew.failed)
         return 0;
     errno = ECANCELED;

@@ -18,8 +18,11 @@ static bool do_item(struct map *map, uint64_t i)
     code = map->options.work(i, result, map->options.context);
     crew_check_self(&map->crew);
     FAULT_POINT();
-    if (code != 0) {
-        crew_item_error(&error, rank, i, code);
+    if (code != 0 || map->crew.place.in_ordered) {
+        if (code != 0)
+            crew_item_error(&error, rank, i, code);
+        else
+            crew_region_error(&error, i);
         crew_fail(&map->crew, &error);
         return false;
     }

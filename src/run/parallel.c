@@ -12,7 +12,6 @@
 #include "run/crew_errors.h"
 #include "run/placement.h"
 #include "run/solo.h"
-#include "team/ordered.h"
 
 /* The master has a slot of the member table too. */
 #define PARALLEL_MAX_RANKS ((int64_t)MEMBER_SLOTS - 2)
@@ -67,24 +66,24 @@ static void run_first_rank(struct parallel *parallel)
     team_enter_thread(&parallel->place);
     parallel->mask = placement_apply_kept(parallel->crew.plan, 0);
     code = run_body(&parallel->options, 0, &error);
+    crew_check_self(&parallel->crew);
     leave_first_rank(parallel);
     /* Who was told that the team has failed fails because of that. */
     if (code != 0 && !parallel->place.is_cancelled)
         team_fail(team, 0, &error);
-    atomic_store_explicit(&team->ranks[0].left, 1, memory_order_release);
-    ordered_set_floor(team, 0, ORDERED_NO_MORE);
+    crew_say_left(team, 0);
     crew_notice_failure(&parallel->crew);
 }
 
 static void watch(struct crew *crew)
 {
-    struct wait wait;
+    __attribute__((cleanup(wait_end))) struct wait wait;
 
     wait_begin(&wait, WAIT_WORKERS, crew->where, 0);
     wait_publish(&wait);
     while (crew_runs(crew))
         crew_watch(crew, WAIT_PARK_NS);
-    wait_end(&wait);
+    crew_check_end(crew);
 }
 
 static int run_crew(struct parallel *parallel)

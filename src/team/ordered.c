@@ -45,8 +45,9 @@ static void wait_for_floor(struct team_shared *team, uint32_t rank, uint64_t tic
     while ((floor = floor_of(team, rank)) < ticket && !team_is_stopping(team)) {
         if (wait_pause(&wait))
             continue;
+        /* The floor again after the look: a rank raises it before it leaves. */
         if (!wait_park(&wait, low_half(&other->floor), (uint32_t)floor, &other->floor_sleepers) &&
-            floor_of(team, rank) < ticket && team_rank_is_gone(team, rank))
+            team_rank_is_gone(team, rank) && floor_of(team, rank) < ticket)
             team_stop(team);
     }
     wait_end(&wait);
@@ -73,8 +74,8 @@ static uint32_t last_before(const struct team_shared *team, uint32_t self, uint6
 }
 
 /*
- * Whether whoever was in the region last has left word that it is ticket's turn. That is one line to look at instead of
- * one a rank; where items skip the region nobody leaves word, and the floors tell.
+ * Whether whoever was in the region last has left word that it is ticket's turn. That is one line to look at
+ * instead of one a rank; where items skip the region nobody leaves word, and the floors tell.
  */
 static bool has_passed(const struct team_shared *team, uint64_t ticket)
 {
@@ -110,6 +111,7 @@ int ordered_enter(struct team_place *place, const char *where)
     if (before < team->size && !has_passed(team, ticket))
         return team_cancelled(place);
     place->in_ordered = true;
+    place->ticket = ticket;
     FAULT_POINT();
     return 0;
 }
@@ -117,11 +119,14 @@ int ordered_enter(struct team_place *place, const char *where)
 void ordered_leave(struct team_place *place)
 {
     struct team_shared *team = place->team;
-    uint64_t ticket = ticket_of(place);
+    uint64_t ticket = place->ticket;
 
     place->in_ordered = false;
     place->rounds++;
-    /* Only who is in the region writes this, so that it only rises. Before the floor, whose rise wakes the next one. */
+    /*
+     * Only who is in the region writes this, so that it only rises. Before the floor, whose rise wakes the
+     * next one.
+     */
     atomic_store_explicit(&team->passed, ticket + 1, memory_order_release);
     FAULT_POINT();
     ordered_set_floor(team, place->rank, team->is_map ? ticket + 1 : ticket + team->size);

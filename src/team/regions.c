@@ -63,8 +63,11 @@ int sharedmem_critical_begin(const char *name, const char *where)
 
 void sharedmem_critical_end(const char *name)
 {
+    /* No member: a copy that the program forked inside the region, which is its parent's. */
+    if (member_me == NULL)
+        return;
     flush_printed();
-    if (memory_enter(NULL) != 0 || critical_leave(name) != 0)
+    if (critical_leave(name) != 0)
         misused(NULL, EPERM, "critical", "its end without its begin, in this thread and with this name");
 }
 
@@ -86,9 +89,9 @@ void sharedmem_ordered_end(void)
 {
     struct team_place *place = team_here();
 
-    flush_printed();
     if (place == NULL)
         return;
+    flush_printed();
     if (place->in_ordered)
         ordered_leave(place);
     else

@@ -1,6 +1,7 @@
 #include "team/team.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "memory/member.h"
@@ -38,6 +39,11 @@ void team_fail(struct team_shared *team, uint32_t rank, const sharedmem_error *e
 {
     uint32_t nobody = 0;
 
+    /* Later ones are not read, and the first may be this rank's. */
+    if (team_first_error(team) != NULL) {
+        team_stop(team);
+        return;
+    }
     memcpy(&errors_of(team)[rank], error, sizeof *error);
     /*
      * release: who reads the claim, with acquire, reads the error whole. A death before this claims nothing.
@@ -73,8 +79,31 @@ struct team_place *team_here(void)
     return thread_place != NULL ? thread_place : process_place;
 }
 
+/*
+ * A program's own fork, in work or body: the copy is not the rank. Our own workers take their places
+ * afterwards.
+ */
+static void leave_in_forked_child(void)
+{
+    process_place = NULL;
+    thread_place = NULL;
+}
+
+static void install_hook(void)
+{
+    pthread_atfork(NULL, NULL, leave_in_forked_child);
+}
+
+static void guard_forks(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, install_hook);
+}
+
 void team_enter_process(struct team_place *place)
 {
+    guard_forks();
     process_place = place;
     thread_place = NULL;
 }
@@ -83,6 +112,7 @@ struct team_place *team_enter_thread(struct team_place *place)
 {
     struct team_place *before = thread_place;
 
+    guard_forks();
     thread_place = place;
     return before;
 }

@@ -92,8 +92,10 @@ struct team_place {
     struct team_shared *team;
     uint32_t rank;
     uint64_t rounds; /* ordered regions it has been through, where ranks take turns */
+    uint64_t ticket; /* in_ordered: its turn (ordered.h) */
     bool in_ordered;
-    bool is_cancelled; /* it was told that the team has failed: what it does from then on is no cause of that */
+    bool
+        is_cancelled; /* it was told that the team has failed: what it does from then on is no cause of that */
     /*
      * In a worker: how it ends where it cannot go on, since the team has failed. NULL: waits return an error.
      */
