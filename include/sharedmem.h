@@ -427,7 +427,7 @@ typedef struct sharedmem_parallel_options {
  *     sharedmem_parallel(4, body, context);
  *
  * Caller: any thread; blocks until all ranks have left body. Ranks are bound to equal shares of the caller's
- *   cores, rank 0 until the call ends; threads that it starts in body stay bound (SHAREDMEM_BIND=none: nobody is).
+ *   cores, rank 0 until the call ends; threads that it starts in body stay bound. SHAREDMEM_BIND=none: nobody is.
  * Failure: the first rank that fails or dies ends all others, at their next barrier or when rank 0 has left
  *   body; but for rank 0, which runs on until body returns: its barriers fail meanwhile, without waiting.
  * Returns 0, or -1 with errno and .error, as sharedmem_map_with().

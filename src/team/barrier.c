@@ -1,11 +1,9 @@
 #include "team/barrier.h"
 
 #include <errno.h>
-#include <limits.h>
 
 #include "base/error.h"
 #include "base/fault.h"
-#include "host/futex.h"
 #include "memory/wait.h"
 
 /* Whether count, which wraps, has come to goal. */
@@ -14,24 +12,10 @@ static bool has_come_to(uint32_t count, uint32_t goal)
     return (int32_t)(count - goal) >= 0;
 }
 
-/*
- * Of a rank's arrivals the low half counts, the high half is how many sleep on the low one. Who arrives adds
- * to one word and so learns of the sleepers, who add themselves to the same word: one sees the other without
- * a fence.
- */
-#define SLEEPER ((uint64_t)1 << 32)
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half of a word comes first");
-
-static _Atomic uint32_t *count_of(struct team_rank_shared *rank)
-{
-    return (_Atomic uint32_t *)(void *)&rank->arrived;
-}
-
 static uint32_t arrived(const struct team_shared *team, uint32_t rank)
 {
-    /* acquire: pairs with the release in barrier_meet(). */
-    return (uint32_t)atomic_load_explicit(&team->ranks[rank].arrived, memory_order_acquire);
+    /* acquire: pairs with the release in meet_by_flags(). */
+    return atomic_load_explicit(&team->ranks[rank].arrived, memory_order_acquire);
 }
 
 /*
@@ -74,7 +58,9 @@ static void look_for_missing(const struct team_place *place, uint32_t goal, cons
     }
 }
 
-static void meet_rank(const struct team_place *place, uint32_t rank, uint32_t goal, const char *where)
+/* Not inlined: the way of those who find the others there already shall be short. */
+__attribute__((noinline)) static void meet_rank(const struct team_place *place, uint32_t rank, uint32_t goal,
+                                                const char *where)
 {
     struct team_shared *team = place->team;
     struct team_rank_shared *other = &team->ranks[rank];
@@ -83,19 +69,18 @@ static void meet_rank(const struct team_place *place, uint32_t rank, uint32_t go
 
     wait_begin_spun(&wait, WAIT_BARRIER, where, atomic_load_explicit(&other->member, memory_order_relaxed));
     while (!has_come_to(seen = arrived(team, rank), goal) && !team_is_stopping(team)) {
-        bool woken;
-
         if (wait_pause(&wait))
             continue;
-        atomic_fetch_add_explicit(&other->arrived, SLEEPER, memory_order_relaxed);
-        woken = wait_park(&wait, count_of(other), seen, NULL);
-        atomic_fetch_sub_explicit(&other->arrived, SLEEPER, memory_order_relaxed);
-        if (!woken)
+        if (!wait_park(&wait, &other->arrived, seen, &other->arrived_sleepers))
             look_for_missing(place, goal, where);
     }
     wait_end(&wait);
 }
 
+/*
+ * Those who sleep for this rank are woken when it has nothing else to do, before it sleeps itself or at the end: the fence
+ * that this takes would else stand between its arrival and its first look at the others.
+ */
 static void meet_by_flags(const struct team_place *place, uint32_t goal, const char *where)
 {
     struct team_shared *team = place->team;
@@ -103,14 +88,16 @@ static void meet_by_flags(const struct team_place *place, uint32_t goal, const c
 
     FAULT_POINT();
     /* release: who sees the arrival sees what was done before it. */
-    if (atomic_fetch_add_explicit(&mine->arrived, 1, memory_order_acq_rel) >= SLEEPER)
-        futex_wake(count_of(mine), INT_MAX);
+    atomic_store_explicit(&mine->arrived, goal, memory_order_release);
     FAULT_POINT();
     for (uint32_t rank = 0; rank < team->size; rank++) {
         WAIT_SPIN_UNTIL(has_come_to(arrived(team, rank), goal));
-        if (!has_come_to(arrived(team, rank), goal))
-            meet_rank(place, rank, goal, where);
+        if (has_come_to(arrived(team, rank), goal))
+            continue;
+        wait_wake(&mine->arrived, &mine->arrived_sleepers);
+        meet_rank(place, rank, goal, where);
     }
+    wait_wake(&mine->arrived, &mine->arrived_sleepers);
 }
 
 static void wait_for_release(const struct team_place *place, uint32_t goal, const char *where)
@@ -130,13 +117,14 @@ static void wait_for_release(const struct team_place *place, uint32_t goal, cons
     wait_end(&wait);
 }
 
-static void meet_by_count(const struct team_place *place, uint32_t goal, const char *where)
+__attribute__((noinline)) static void meet_by_count(const struct team_place *place, uint32_t goal,
+                                                    const char *where)
 {
     struct team_shared *team = place->team;
     bool is_last;
 
     FAULT_POINT();
-    /* Nobody sleeps on it: its high half is 0. release: as above, for those who look for the missing. */
+    /* release: as above, for those who look for the missing. */
     atomic_store_explicit(&team->ranks[place->rank].arrived, goal, memory_order_release);
     FAULT_POINT();
     /* acq_rel: the last one has seen what all did before, and passes it on by its release. */

@@ -25,11 +25,9 @@ struct team_rank_shared {
     _Atomic uint32_t left;   /* it came to its end by itself: it did all, or its error is here */
     char unused[36];
 
-    /*
-     * For barriers: how many it has come to in the low half, in the high one how many sleep for that
-     * (barrier.c).
-     */
-    _Atomic uint64_t arrived;
+    /* For barriers. */
+    _Atomic uint32_t arrived; /* how many it has come to */
+    _Atomic uint32_t arrived_sleepers;
     char unused2[56];
 
     /* Where it crashed, if it did. */
@@ -94,8 +92,7 @@ struct team_place {
     uint64_t rounds; /* ordered regions it has been through, where ranks take turns */
     uint64_t ticket; /* in_ordered: its turn (ordered.h) */
     bool in_ordered;
-    bool
-        is_cancelled; /* it was told that the team has failed: what it does from then on is no cause of that */
+    bool is_cancelled; /* it knows that the team has failed: what it does from then on is no cause of that */
     /*
      * In a worker: how it ends where it cannot go on, since the team has failed. NULL: waits return an error.
      */
