@@ -21,6 +21,7 @@ int crew_open(struct crew *crew, const struct doorbell *doorbell)
         return error_set(crew->error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM, "%s: no memory for %u workers",
                          crew->call, crew->team->size);
     crew->plan = placement_plan(crew->team->size);
+    crew->team->is_crowded = crew->plan != NULL && (uint32_t)crew->plan->n_ranks < crew->team->size;
     crew->self = member_my_id;
     return 0;
 }

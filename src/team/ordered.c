@@ -40,7 +40,8 @@ static void wait_for_floor(struct team_shared *team, uint32_t rank, uint64_t tic
     struct wait wait;
     uint64_t floor;
 
-    WAIT_SPIN_UNTIL(floor_of(team, rank) >= ticket);
+    if (!team->is_crowded)
+        WAIT_SPIN_UNTIL(floor_of(team, rank) >= ticket);
     wait_begin_spun(&wait, WAIT_ORDERED, where, atomic_load_explicit(&other->member, memory_order_relaxed));
     while ((floor = floor_of(team, rank)) < ticket && !team_is_stopping(team)) {
         if (wait_pause(&wait))

@@ -43,7 +43,8 @@ struct team_shared {
     _Atomic uint32_t stopping;    /* nothing more is to be begun */
     _Atomic uint32_t first;       /* 1 + the rank whose error came first; 0: none has failed */
     _Atomic uint32_t has_ordered; /* somebody waits, or waited, for its turn in an ordered region */
-    char unused[44];
+    uint32_t is_crowded;          /* it has more ranks than processors: who spins keeps another from work */
+    char unused[40];
 
     /* For ordered regions: nobody will enter one with a ticket below this (ordered.h). */
     _Atomic uint64_t passed;
