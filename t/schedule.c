@@ -255,11 +255,12 @@ static void test_dynamic_of_many(void)
     test_ok(begin == 0 && end == MANY - 1, "as large as was asked for");
     test_ok(schedule_next(&schedule, &shared, &turn, 1, &begin, &end), "and a last one");
     test_ok(begin == MANY - 1 && end == MANY, "with what is left");
+    more |= schedule_next(&schedule, &shared, &turn, 0, &begin, &end);
     counter = atomic_load(&shared.next);
     for (uint32_t rank = 0; rank < 4 * MANY_RANKS; rank++)
         more |= schedule_next(&schedule, &shared, &turn, rank % MANY_RANKS, &begin, &end);
     test_ok(!more, "and no more, however often it is asked");
-    test_ok(atomic_load(&shared.next) == counter, "asking does not move the counter");
+    test_ok(atomic_load(&shared.next) == counter, "asking again does not move the counter");
 }
 
 /* Where the counter may stand when all ranks asked at the same moment, just before the end. */

@@ -16,6 +16,8 @@ _Static_assert(sizeof(sharedmem_error) == 4096, "sharedmem_error is 4096 bytes, 
 static _Atomic(sharedmem_uncaught_handler *) uncaught_handler = sharedmem_uncaught;
 static void (*leave_process)(const sharedmem_error *error);
 
+_Thread_local bool error_has_fail_message __attribute__((tls_model("initial-exec")));
+
 static _Thread_local char fail_message[sizeof((sharedmem_error *)0)->message];
 
 void error_clear(sharedmem_error *error)
@@ -81,6 +83,7 @@ int sharedmem_fail(int code, const char *format, ...)
     vsnprintf(fail_message, sizeof fail_message, format, arguments);
     va_end(arguments);
     text_one_line(fail_message);
+    error_has_fail_message = true;
     return code != 0 ? code : -1;
 }
 
@@ -89,6 +92,7 @@ void error_take_fail_message(sharedmem_error *error)
     if (fail_message[0] != '\0' && error != NULL)
         memcpy(error->message, fail_message, sizeof error->message);
     fail_message[0] = '\0';
+    error_has_fail_message = false;
 }
 
 void sharedmem_print_error(const sharedmem_error *error)

@@ -25,6 +25,16 @@ int error_system(sharedmem_error *error, const char *format, ...) __attribute__(
  */
 void error_take_fail_message(sharedmem_error *error);
 
+/* Whether sharedmem_fail() left a message in this thread. */
+extern _Thread_local bool error_has_fail_message __attribute__((tls_model("initial-exec")));
+
+/* The function succeeded all the same: its message is dropped. After each item, and so but a look. */
+static inline void error_drop_fail_message(void)
+{
+    if (error_has_fail_message)
+        error_take_fail_message(NULL);
+}
+
 /* Hands error to the uncaught handler. Returns -1 with errno as it was, where the handler returns. */
 int error_uncaught(const sharedmem_error *error);
 

@@ -84,7 +84,7 @@ static void start(struct crew *crew)
     team_enter_process(&crew->place);
     error_set_leave(leave_by_error);
     crash_install(&my_rank(crew)->crash);
-    error_take_fail_message(NULL);
+    error_drop_fail_message();
     supervise_forget(&crew->children);
     placement_apply(crew->plan, crew->place.rank);
     FAULT_POINT();

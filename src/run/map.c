@@ -113,13 +113,13 @@ static int serial_item(const sharedmem_map_options *options, void *result, size_
         crew_item_error(error, 0, i, code);
         return -1;
     }
-    error_take_fail_message(NULL);
+    error_drop_fail_message();
     code = options->reduce != NULL ? options->reduce(i, result, options->context) : 0;
     if (code != 0) {
         crew_reduce_error(error, i, code);
         return -1;
     }
-    error_take_fail_message(NULL);
+    error_drop_fail_message();
     return 0;
 }
 

@@ -26,7 +26,7 @@ static bool do_item(struct map *map, uint64_t i)
         crew_fail(&map->crew, &error);
         return false;
     }
-    error_take_fail_message(NULL);
+    error_drop_fail_message();
     results_end(&map->results, i);
     FAULT_POINT();
     return !team_is_stopping(map->crew.team);

@@ -32,7 +32,7 @@ static int run_body(const sharedmem_parallel_options *options, uint32_t rank, sh
     if (code != 0)
         crew_body_error(error, rank, code);
     else
-        error_take_fail_message(NULL);
+        error_drop_fail_message();
     return code;
 }
 

@@ -186,7 +186,7 @@ static int take(struct results *results, uint64_t i, sharedmem_function *taken, 
     }
     code = taken != NULL ? taken(i, result, context) : 0;
     if (code == 0)
-        error_take_fail_message(NULL);
+        error_drop_fail_message();
     atomic_store_explicit(&results->done[ring_index(results, i)], 0, memory_order_relaxed);
     return code;
 }

@@ -19,18 +19,9 @@ static uint64_t floor_of(const struct team_shared *team, uint32_t rank)
     return atomic_load_explicit(&team->ranks[rank].floor, memory_order_acquire);
 }
 
-void ordered_set_floor(struct team_shared *team, uint32_t rank, uint64_t floor)
+void ordered_wake(struct team_shared *team, uint32_t rank)
 {
-    struct team_rank_shared *mine = &team->ranks[rank];
-
-    atomic_store_explicit(&mine->floor, floor, memory_order_release);
-    FAULT_POINT();
-    /*
-     * In a map without ordered regions that is all. Who sees has_ordered late wakes a first sleeper a period
-     * late.
-     */
-    if (atomic_load_explicit(&team->has_ordered, memory_order_relaxed) != 0)
-        wait_wake(low_half(&mine->floor), &mine->floor_sleepers);
+    wait_wake(low_half(&team->ranks[rank].floor), &team->ranks[rank].floor_sleepers);
 }
 
 /* Waits until rank's floor has come to ticket, or the team fails. */

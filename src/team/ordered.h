@@ -12,13 +12,31 @@
 #ifndef TEAM_ORDERED_H
 #define TEAM_ORDERED_H
 
+#include "base/fault.h"
 #include "team/team.h"
 
 /* The floor of a rank that has ended. */
 #define ORDERED_NO_MORE UINT64_MAX
 
+/* Wakes those who wait for rank's floor. */
+void ordered_wake(struct team_shared *team, uint32_t rank);
+
 /* Raises rank's floor; wakes those who wait for that. */
-void ordered_set_floor(struct team_shared *team, uint32_t rank, uint64_t floor);
+static inline void ordered_set_floor(struct team_shared *team, uint32_t rank, uint64_t floor)
+{
+    /*
+     * release: pairs with the acquire of those who wait: what was done in an earlier turn is seen in a later
+     * one.
+     */
+    atomic_store_explicit(&team->ranks[rank].floor, floor, memory_order_release);
+    FAULT_POINT();
+    /*
+     * In a map without ordered regions that is all. Who sees has_ordered late wakes a first sleeper a period
+     * late.
+     */
+    if (atomic_load_explicit(&team->has_ordered, memory_order_relaxed) != 0)
+        ordered_wake(team, rank);
+}
 
 /*
  * Waits for this place's turn. Returns 0, or -1 with errno EPERM (it has had it: this item's, or it is in it

@@ -15,17 +15,21 @@ static uint64_t at_least_one(uint64_t chunk)
     return chunk > 0 ? chunk : 1;
 }
 
-static bool next_dynamic(const struct schedule *schedule, struct schedule_shared *shared, uint64_t *begin,
-                         uint64_t *end)
+/*
+ * One step, without a look at the counter first: that would fetch its line twice. Each rank goes beyond the end once at
+ * most, so that the counter cannot wrap.
+ */
+static bool next_dynamic(const struct schedule *schedule, struct schedule_shared *shared,
+                         struct schedule_turn *turn, uint64_t *begin, uint64_t *end)
 {
     uint64_t chunk = at_least_one(schedule->chunk);
 
-    /* Without this look the counter would grow with every question after the last item, and one day wrap. */
-    if (atomic_load_explicit(&shared->next, memory_order_relaxed) >= schedule->n)
+    if (turn->is_over)
         return false;
     *begin = atomic_fetch_add_explicit(&shared->next, chunk, memory_order_relaxed);
     *end = smaller(*begin + chunk, schedule->n);
-    return *begin < schedule->n;
+    turn->is_over = *begin >= schedule->n;
+    return !turn->is_over;
 }
 
 /*
@@ -88,7 +92,7 @@ bool schedule_next(const struct schedule *schedule, struct schedule_shared *shar
 {
     switch (schedule->kind) {
     case SHAREDMEM_DYNAMIC:
-        return next_dynamic(schedule, shared, begin, end);
+        return next_dynamic(schedule, shared, turn, begin, end);
     case SHAREDMEM_STATIC:
         return next_static(schedule, turn, rank, begin, end);
     default:

@@ -28,12 +28,13 @@ struct schedule_shared {
 
 /* One member's part. Zeroed is a fresh one. */
 struct schedule_turn {
-    uint64_t n_taken; /* chunks so far */
+    uint64_t n_taken; /* chunks so far (static) */
+    bool is_over;     /* it was told that there are no more (dynamic) */
 };
 
 /*
  * Takes rank's next chunk: items *begin to *end - 1. Returns false where there are no more for it.
- * n and n_ranks * chunk must add up to less than UINT64_MAX.
+ * n and n_ranks * chunk must add up to less than UINT64_MAX; a rank has one turn for the whole of it.
  */
 bool schedule_next(const struct schedule *schedule, struct schedule_shared *shared,
                    struct schedule_turn *turn, uint32_t rank, uint64_t *begin, uint64_t *end);
