@@ -12,9 +12,6 @@
 #include "run/crew_errors.h"
 #include "run/placement.h"
 
-/* In crew_worker.c: a worker's whole life, in its process. argument is the crew. */
-void crew_worker(void *argument);
-
 int crew_open(struct crew *crew, const struct doorbell *doorbell)
 {
     if (supervise_init(&crew->children, crew->team->size, doorbell) != 0)

@@ -92,4 +92,7 @@ void crew_check_self(const struct crew *crew);
 /* In a worker: what is printed is flushed, and the process ends. */
 _Noreturn void crew_leave(struct crew *crew, int status);
 
+/* A worker's whole life, for process_fork(): argument is the crew. Does not return. */
+void crew_worker(void *argument);
+
 #endif

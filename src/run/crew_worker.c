@@ -10,9 +10,6 @@
 #include "run/placement.h"
 #include "team/ordered.h"
 
-/* What process_fork() runs in the child. */
-void crew_worker(void *argument);
-
 /* The crew that this process is a worker of, for leaving from within the user's code. */
 static struct crew *my_crew;
 

@@ -19,8 +19,9 @@
 struct parallel {
     struct crew crew; /* the first: a crew's work gets it as the parallel call */
     sharedmem_parallel_options options;
-    struct team_place place;     /* the caller's, as rank 0 */
-    struct team_place *before;   /* what its thread worked for until now */
+    struct team_place place;   /* the caller's, as rank 0 */
+    struct team_place *before; /* what its thread worked for until now */
+    bool is_entered;
     struct placement_mask *mask; /* where that could run until now */
 };
 
@@ -51,7 +52,9 @@ static void work(struct crew *crew)
 /* The caller is itself again. Twice does no harm. */
 static void leave_first_rank(struct parallel *parallel)
 {
-    team_enter_thread(parallel->before);
+    if (parallel->is_entered)
+        team_enter_thread(parallel->before);
+    parallel->is_entered = false;
     placement_restore(parallel->mask);
     parallel->mask = NULL;
 }
@@ -63,7 +66,8 @@ static void run_first_rank(struct parallel *parallel)
     sharedmem_error error;
     int code;
 
-    team_enter_thread(&parallel->place);
+    parallel->before = team_enter_thread(&parallel->place);
+    parallel->is_entered = true;
     parallel->mask = placement_apply_kept(parallel->crew.plan, 0);
     code = run_body(&parallel->options, 0, &error);
     crew_check_self(&parallel->crew);
@@ -128,8 +132,6 @@ static int run_many(const sharedmem_parallel_options *options, uint32_t np, shar
         .options = *options,
         .place = {.team = team},
     };
-    parallel.before = team_enter_thread(NULL);
-    team_enter_thread(parallel.before);
     return run_crew(&parallel);
 }
 
