@@ -1,14 +1,27 @@
 # The manual. Each page in section 3 is for a group of calls; the other names of the group lead to it.
 dist_man_MANS += \
 	doc/sharedmem.7 \
+	doc/sharedmem_all.3 \
 	doc/sharedmem_array.3 \
 	doc/sharedmem_cpu_count.3 \
 	doc/sharedmem_critical.3 \
 	doc/sharedmem_error.3 \
 	doc/sharedmem_malloc.3 \
 	doc/sharedmem_map.3 \
-	doc/sharedmem_parallel.3
+	doc/sharedmem_parallel.3 \
+	doc/sharedmem_rank.3 \
+	doc/smrcc.1 \
+	doc/smrrun.1
 
+names_of_all = \
+	doc/links/sharedmem_all_double.3 \
+	doc/links/sharedmem_all_double_at.3 \
+	doc/links/sharedmem_all_int64.3 \
+	doc/links/sharedmem_all_int64_at.3 \
+	doc/links/sharedmem_bcast.3 \
+	doc/links/sharedmem_bcast_at.3 \
+	doc/links/sharedmem_team_calloc.3 \
+	doc/links/sharedmem_team_calloc_at.3
 names_of_array = \
 	doc/links/sharedmem_array_nbytes.3 \
 	doc/links/sharedmem_array_size.3 \
@@ -58,15 +71,25 @@ names_of_parallel = \
 	doc/links/sharedmem_barrier.3 \
 	doc/links/sharedmem_barrier_at.3 \
 	doc/links/sharedmem_parallel_with.3 \
-	doc/links/sharedmem_rank.3 \
-	doc/links/sharedmem_set_debug.3 \
-	doc/links/sharedmem_size.3
+	doc/links/sharedmem_set_debug.3
+names_of_rank = \
+	doc/links/sharedmem_abort.3 \
+	doc/links/sharedmem_finalize.3 \
+	doc/links/sharedmem_finalize_at.3 \
+	doc/links/sharedmem_init.3 \
+	doc/links/sharedmem_init_at.3 \
+	doc/links/sharedmem_my_part.3 \
+	doc/links/sharedmem_part.3 \
+	doc/links/sharedmem_size.3 \
+	doc/links/sharedmem_wtime.3
 
-man_links = $(names_of_array) $(names_of_cpu_count) $(names_of_critical) $(names_of_error) \
-	$(names_of_malloc) $(names_of_map) $(names_of_parallel)
+man_links = $(names_of_all) $(names_of_array) $(names_of_cpu_count) $(names_of_critical) $(names_of_error) \
+	$(names_of_malloc) $(names_of_map) $(names_of_parallel) $(names_of_rank)
 man_MANS = $(man_links)
 CLEANFILES += $(man_links)
 
+$(names_of_all):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_all.3' >$@
 $(names_of_array):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_array.3' >$@
 $(names_of_cpu_count):
@@ -81,3 +104,5 @@ $(names_of_map):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_map.3' >$@
 $(names_of_parallel):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_parallel.3' >$@
+$(names_of_rank):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_rank.3' >$@

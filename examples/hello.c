@@ -1,11 +1,13 @@
 /*
  * hello: everybody says hello, in order, though nobody knows who comes to it first.
  *
- *     hello [COUNT]        COUNT items, 12 by default
+ *     ./hello [COUNT]              alone, with COUNT items, 12 by default
+ *     smrrun -n 4 ./hello          four ranks
  *
- * First the program says who it is. Then COUNT items say hello in a map, ordered by item, whichever worker
- * does them. Then the ranks of a parallel call do, ordered by rank; after a barrier each of them reads in
- * shared memory what all the others have written.
+ * First the program says who it is: under smrrun it runs once as each rank, and they do so in turn. Alone it
+ * goes on: COUNT items say hello in a map, ordered by item, whichever worker does them. Then the ranks of a
+ * parallel call do, ordered by rank; after a barrier each of them reads in shared memory what all the others
+ * have written.
  *
  * What is printed within an ordered region is seen in that order, too. To know it, each also writes its
  * number into a log in shared memory.
@@ -77,15 +79,24 @@ static int body(size_t rank, void *result, void *context)
     return 0;
 }
 
-/* Without .error the library itself reports a failure, and ends the program. */
+/* Every rank of smrrun's; alone this is rank 0 of 1. Behind the barrier only rank 0 uses the log. */
+static bool say_who(struct log *log)
+{
+    SHAREDMEM_ORDERED
+    {
+        printf("hello from rank %d of %d\n", sharedmem_rank(), sharedmem_size());
+        log->numbers[log->n++] = (size_t)sharedmem_rank();
+    }
+    sharedmem_barrier();
+    return sharedmem_rank() != 0 || is_in_order(log, (size_t)sharedmem_size());
+}
+
+/* Alone. Without .error the library itself reports a failure, and ends the program. */
 static bool run(struct log *log, size_t count, int ranks)
 {
     bool right;
 
-    SHAREDMEM_ORDERED
-    {
-        printf("the program says hello: rank %d of %d\n", sharedmem_rank(), sharedmem_size());
-    }
+    log->n = 0;
     sharedmem_map(count, work, log, .schedule = SHAREDMEM_DYNAMIC);
     right = is_in_order(log, count);
     log->n = 0;
@@ -93,13 +104,28 @@ static bool run(struct log *log, size_t count, int ranks)
     return right;
 }
 
+/*
+ * Where a call for all ranks fails, it fails in all of them. One says so, and none ends, which would end the
+ * job, before it has.
+ */
 static struct log *new_log(size_t capacity)
 {
-    struct log *log = sharedmem_calloc(1, sizeof *log + capacity * sizeof *log->numbers);
+    struct log *log = sharedmem_team_calloc(1, sizeof *log + capacity * sizeof *log->numbers);
 
-    if (log == NULL)
+    if (log != NULL)
+        return log;
+    if (sharedmem_rank() == 0)
         fprintf(stderr, "hello: no shared memory: %s\n", strerror(errno));
-    return log;
+    sharedmem_barrier();
+    return NULL;
+}
+
+static int usage(void)
+{
+    if (sharedmem_rank() == 0)
+        fprintf(stderr, "usage: hello [COUNT]    items, 1 to %d, by default %d\n", COUNT_MAX, COUNT_DEFAULT);
+    sharedmem_barrier();
+    return 2;
 }
 
 /* A number, or 0 where text is none that can be used. */
@@ -119,19 +145,22 @@ static size_t parse_count(const char *text)
 int main(int argc, char **argv)
 {
     size_t count = argc > 1 ? parse_count(argv[1]) : COUNT_DEFAULT;
-    int ranks = sharedmem_cpu_count();
+    bool is_alone = sharedmem_size() == 1;
+    int ranks = is_alone ? sharedmem_cpu_count() : sharedmem_size();
     struct log *log;
     bool right;
 
-    if (argc > 2 || count == 0) {
-        fprintf(stderr, "usage: hello [COUNT]    items, 1 to %d, by default %d\n", COUNT_MAX, COUNT_DEFAULT);
-        return 2;
-    }
+    if (argc > 2 || count == 0)
+        return usage();
     log = new_log(count > (size_t)ranks ? count : (size_t)ranks);
     if (log == NULL)
         return EXIT_FAILURE;
-    right = run(log, count, ranks);
-    puts(right ? "right: all said hello in order" : "WRONG: the items said hello out of order");
-    sharedmem_free(log);
+    right = say_who(log);
+    if (is_alone)
+        right = run(log, count, ranks) && right;
+    if (sharedmem_rank() == 0) {
+        puts(right ? "right: all said hello in order" : "WRONG: they said hello out of order");
+        sharedmem_free(log);
+    }
     return fflush(stdout) == 0 && right ? EXIT_SUCCESS : EXIT_FAILURE;
 }

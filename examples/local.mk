@@ -1,11 +1,18 @@
 # What newcomers read first: they use the public header alone, as plain C11. Installed with the documentation.
-example_programs = examples/hello examples/integrate examples/list examples/sum examples/wordcount
+example_programs = examples/heat examples/hello examples/integrate examples/list examples/ring examples/sum examples/wordcount
 example_cppflags = -I$(top_srcdir)/include
 example_cflags = -std=c11 $(WARNING_CFLAGS) $(SANITIZER_CFLAGS)
 # -no-install: the programs themselves can be run where they are built, without a wrapper script.
 example_ldflags = $(AM_LDFLAGS) -no-install
 
 noinst_PROGRAMS += $(example_programs)
+
+examples_heat_SOURCES = examples/heat.c
+examples_heat_CPPFLAGS = $(example_cppflags)
+# Pointers to rows of a length known at run time are no arrays on the stack.
+examples_heat_CFLAGS = $(example_cflags) -Wno-vla
+examples_heat_LDFLAGS = $(example_ldflags)
+examples_heat_LDADD = libsharedmem.la
 
 examples_hello_SOURCES = examples/hello.c
 examples_hello_CPPFLAGS = $(example_cppflags)
@@ -25,6 +32,12 @@ examples_list_CFLAGS = $(example_cflags)
 examples_list_LDFLAGS = $(example_ldflags)
 examples_list_LDADD = libsharedmem.la
 
+examples_ring_SOURCES = examples/ring.c
+examples_ring_CPPFLAGS = $(example_cppflags)
+examples_ring_CFLAGS = $(example_cflags)
+examples_ring_LDFLAGS = $(example_ldflags)
+examples_ring_LDADD = libsharedmem.la
+
 examples_sum_SOURCES = examples/sum.c
 examples_sum_CPPFLAGS = $(example_cppflags)
 examples_sum_CFLAGS = $(example_cflags)
@@ -39,8 +52,10 @@ examples_wordcount_LDADD = libsharedmem.la
 
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \
+	examples/heat.c \
 	examples/hello.c \
 	examples/integrate.c \
 	examples/list.c \
+	examples/ring.c \
 	examples/sum.c \
 	examples/wordcount.c

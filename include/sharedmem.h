@@ -1,6 +1,7 @@
 /*
  * sharedmem.h: parallel programming on one shared-memory machine. The whole public interface, in the order of
- * the manual sharedmem(7): errors, the machine, shared memory, arrays, map, parallel, regions, debug mode.
+ * the manual sharedmem(7): errors, the machine, shared memory, arrays, map, parallel, ranks, collectives,
+ * regions, debug mode.
  *
  * Plain C11, usable from C++; every macro has a function under it for other languages. Names keep the
  * spelling of the Python package sharedmem, whose ideas these are, with the prefix sharedmem_.
@@ -403,10 +404,10 @@ SHAREDMEM_API int sharedmem_map_with(const sharedmem_map_options *options, size_
     sharedmem_map_with(&(sharedmem_map_options){__VA_ARGS__, .where = SHAREDMEM_HERE},                       \
                        sizeof(sharedmem_map_options))
 
-/* Which worker of the map, or rank of the parallel call, this is: 0 to sharedmem_size()-1; 0 outside. */
+/* Which worker of the map, or rank of the parallel call or of the job, this is: 0 to sharedmem_size()-1. */
 SHAREDMEM_API int sharedmem_rank(void);
 
-/* How many workers the map has, or ranks the parallel call; 1 outside. */
+/* How many workers the map has, or ranks the parallel call or the job; 1 outside of all. */
 SHAREDMEM_API int sharedmem_size(void);
 
 /* ---- Parallel ----------------------------------------------------------------------------------------- */
@@ -427,7 +428,8 @@ typedef struct sharedmem_parallel_options {
  *     sharedmem_parallel(4, body, context);
  *
  * Caller: any thread; blocks until all ranks have left body. Ranks are bound to equal shares of the caller's
- *   cores, rank 0 until the call ends; threads that it starts in body stay bound. SHAREDMEM_BIND=none: nobody is.
+ *   cores, rank 0 until the call ends; threads that it starts in body stay bound. SHAREDMEM_BIND=none:
+ *   nobody is.
  * Failure: the first rank that fails or dies ends all others, at their next barrier or when rank 0 has left
  *   body; but for rank 0, which runs on until body returns: its barriers fail meanwhile, without waiting.
  * Returns 0, or -1 with errno and .error, as sharedmem_map_with().
@@ -441,13 +443,126 @@ SHAREDMEM_API int sharedmem_parallel_with(const sharedmem_parallel_options *opti
 /*
  * Waits until all ranks of the team have come to a barrier; what each wrote before it, all see after it.
  *
- * Caller: each rank of a parallel call, in one thread of it. Alone, outside of one, it returns at once.
+ * Caller: each rank of a parallel call, or of the job, in one thread of it. Alone it returns at once.
  * Returns 0, or -1 with errno
- *   ECANCELED  a rank failed, died, or has left body and will never come: sharedmem_parallel() tells which
+ *   ECANCELED  a rank failed, died, or has left body and will never come: sharedmem_parallel() tells which. A
+ *              rank of a job ends then, and the launcher tells
  *   EPERM      in a map, whose items know nothing of each other: use sharedmem_parallel(). Uncaught
  */
 SHAREDMEM_API int sharedmem_barrier_at(const char *where);
 #define sharedmem_barrier() sharedmem_barrier_at(SHAREDMEM_HERE)
+
+/* ---- Ranks -------------------------------------------------------------------------------------------- */
+
+/*
+ * Under smrrun -n 4 ./prog the program runs four times, as ranks 0 to 3 of one job with one shared heap: what
+ * one allocates all may use, at the same address. Nothing has to be called for that: rank and size are known
+ * from the start, and the first call that needs the others or shared memory (all calls below but wtime, abort
+ * and the parts; those of the sections shared memory, arrays, map, parallel and regions) joins the job, which
+ * waits until all ranks have come to such a call. Alone the program is rank 0 of 1.
+ *
+ * The team of a call is that of the map or parallel call which the calling thread works for, else the job,
+ * else the calling process alone.
+ */
+
+/*
+ * Joins the job now. May be left out. Where it fails that is an uncaught error.
+ * Returns 0, or -1 with errno as sharedmem_malloc().
+ * Source: MPI_Init.
+ */
+SHAREDMEM_API int sharedmem_init_at(const char *where);
+#define sharedmem_init() sharedmem_init_at(SHAREDMEM_HERE)
+
+/*
+ * Waits for the other ranks, as a barrier does, where this one has joined; all ranks call it then. May be left
+ * out: a rank that ends leaves.
+ * Returns 0, or -1 with errno as sharedmem_barrier().
+ * Source: MPI_Finalize.
+ */
+SHAREDMEM_API int sharedmem_finalize_at(const char *where);
+#define sharedmem_finalize() sharedmem_finalize_at(SHAREDMEM_HERE)
+
+/* Seconds since some moment, the same for all ranks; only differences mean something. Source: MPI_Wtime. */
+SHAREDMEM_API double sharedmem_wtime(void);
+
+/*
+ * Ends the whole job, or the program where there is none, with exit status code (0 is taken as 1). What this
+ * process printed is flushed; exit handlers are not run. In a worker of a map or parallel call that call
+ * fails.
+ * Source: MPI_Abort.
+ */
+SHAREDMEM_API void sharedmem_abort(int code)
+#if defined(__GNUC__)
+    __attribute__((__noreturn__))
+#endif
+    ;
+
+/* A part of the items 0 to n-1: begin to end-1. */
+typedef struct sharedmem_range {
+    size_t begin;
+    size_t end;
+} sharedmem_range;
+
+/*
+ * The part'th of n_parts blocks of n items that follow each other: their sizes differ by one at most, the
+ * larger ones first. Of a part out of range, or no parts, nothing: begin and end are n.
+ */
+SHAREDMEM_API sharedmem_range sharedmem_part(size_t n, int part, int n_parts);
+
+/* This rank's part of n items: sharedmem_part(n, sharedmem_rank(), sharedmem_size()). */
+SHAREDMEM_API sharedmem_range sharedmem_my_part(size_t n);
+
+/* ---- Collectives -------------------------------------------------------------------------------------- */
+
+/*
+ * Calls that all ranks of the team make, each in one thread and in the same order, and that wait for all of
+ * them: each is a barrier too. Alone they return at once.
+ * Where the team has failed meanwhile a rank of a job, or a worker, ends; rank 0 of a parallel call gets what
+ * is said below, with errno ECANCELED. In a map they are uncaught usage errors (EPERM).
+ */
+
+typedef enum sharedmem_op { SHAREDMEM_SUM = 1, SHAREDMEM_PROD, SHAREDMEM_MIN, SHAREDMEM_MAX } sharedmem_op;
+
+/*
+ * Combines one value of each rank, by rising rank: all get the same bits, and the same in each run with so
+ * many ranks.
+ *
+ * op: a sharedmem_op, the same in all ranks; what is none is an uncaught usage error (EINVAL). A NaN makes
+ *   MIN and MAX NaN, and -0.0 is less than 0.0.
+ * Returns the result; NaN where the call failed.
+ */
+SHAREDMEM_API double sharedmem_all_double_at(double value, int32_t op, const char *where);
+#define sharedmem_all_double(value, op) sharedmem_all_double_at((value), (op), SHAREDMEM_HERE)
+
+/* The same for integers; sums and products wrap. Returns 0 where the call failed. */
+SHAREDMEM_API int64_t sharedmem_all_int64_at(int64_t value, int32_t op, const char *where);
+#define sharedmem_all_int64(value, op) sharedmem_all_int64_at((value), (op), SHAREDMEM_HERE)
+
+/*
+ * Copies bytes at data in rank root to data in all others. Root may change its data once it has returned.
+ *
+ * data: private or shared memory, in each rank as it likes; where all mean the same shared memory, nothing is
+ *   copied. It may be NULL where bytes is 0, which makes the call a barrier.
+ * bytes, root: the same in all ranks.
+ * Returns 0, or -1 with errno
+ *   EINVAL     root is no rank, or data is NULL: uncaught
+ *   ENOMEM     no shared memory to pass the data through, or what sharedmem_malloc() says: in all ranks alike
+ *   ECANCELED  the team has failed; data may be changed in part
+ */
+SHAREDMEM_API int sharedmem_bcast_at(void *data, size_t bytes, int root, const char *where);
+#define sharedmem_bcast(data, bytes, root) sharedmem_bcast_at((data), (bytes), (root), SHAREDMEM_HERE)
+
+/*
+ * Allocates count elements of size bytes of shared memory, all zero, once for the whole team: all ranks get
+ * the same address.
+ *
+ *     double (*u)[nx] = sharedmem_team_calloc(ny, sizeof *u);
+ *
+ * Owner: the team; one rank frees it, with sharedmem_free(), when no other needs it any more.
+ * Returns NULL in all ranks alike, with errno, as sharedmem_calloc(); NULL also where the team has failed.
+ */
+SHAREDMEM_API void *sharedmem_team_calloc_at(size_t count, size_t size, const char *where);
+#define sharedmem_team_calloc(count, size) sharedmem_team_calloc_at((count), (size), SHAREDMEM_HERE)
 
 /* ---- Regions ------------------------------------------------------------------------------------------ */
 
@@ -477,10 +592,10 @@ SHAREDMEM_API void sharedmem_critical_end(const char *name);
 
 /*
  * Ordered: in a map, item i enters after every smaller item has left its ordered region or ended without one;
- * so an item may skip it. In a parallel call ranks take turns: each round goes from rank 0 up, and who has
- * ended is skipped.
+ * so an item may skip it. In a parallel call, or a job, ranks take turns: each round goes from rank 0 up, and
+ * who has ended is skipped.
  *
- * An item enters once at most, a rank as often as it likes. Alone, outside of both, it is entered at once.
+ * An item enters once at most, a rank as often as it likes. Alone it is entered at once.
  * Blocks until it is its turn. Returns 0, or -1 with errno
  *   EPERM      this item was in one already, or this rank is in it: uncaught
  *   ECANCELED  the team has failed meanwhile

@@ -17,17 +17,19 @@ library_sources = \
 	src/host/clock.h \
 	src/host/cpu_count.c src/host/cpu_count.h \
 	src/host/crash.c src/host/crash.h src/host/crash_text.c \
+	src/host/descendants.c src/host/descendants.h \
 	src/host/doorbell.c src/host/doorbell.h \
 	src/host/fds.c src/host/fds.h \
 	src/host/futex.c src/host/futex.h \
 	src/host/kernel_file.c src/host/kernel_file.h \
-	src/host/limits.c src/host/limits.h src/host/limits_memory.c \
+	src/host/limits.c src/host/limits.h src/host/limits_memory.c src/host/limits_processes.c \
 	src/host/pages.c src/host/pages.h \
-	src/host/process.c src/host/process.h \
+	src/host/process.c src/host/process.h src/host/process_look.c \
 	src/host/topology.c src/host/topology.h \
 	src/memory/allocate.c \
 	src/memory/array.c \
 	src/memory/attach.c src/memory/attach.h \
+	src/memory/claim.c src/memory/claim.h \
 	src/memory/heap.c src/memory/heap.h src/memory/heap_check.c src/memory/heap_layout.h src/memory/heap_lock.h \
 	src/memory/lock.c src/memory/lock.h \
 	src/memory/member.c src/memory/member.h \
@@ -39,8 +41,12 @@ library_sources = \
 	src/memory/undo.c src/memory/undo.h \
 	src/memory/wait.c src/memory/wait.h \
 	src/team/barrier.c src/team/barrier.h \
+	src/team/collective.c \
 	src/team/critical.c src/team/critical.h \
+	src/team/job.c src/team/job.h \
 	src/team/ordered.c src/team/ordered.h \
+	src/team/part.c \
+	src/team/printed.c src/team/printed.h \
 	src/team/regions.c \
 	src/team/schedule.c src/team/schedule.h \
 	src/team/supervise.c src/team/supervise.h \
@@ -50,7 +56,8 @@ library_sources = \
 	src/run/parallel.c \
 	src/run/placement.c src/run/placement.h \
 	src/run/results.c src/run/results.h \
-	src/run/solo.c src/run/solo.h
+	src/run/solo.c src/run/solo.h \
+	src/run/spmd.c
 
 # All of it once, for the shared library and for the unit tests, which see the internal names too.
 noinst_LTLIBRARIES += src/libinternal.la

@@ -329,7 +329,7 @@ static void test_master_killed(void)
     close(ends[1]);
     while (got < 4 && read(ends[0], &byte, 1) == 1)
         got++;
-    kill(pid, SIGKILL);
+    test_kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     test_int(4, got, "four workers hang");
     test_int(0, read(ends[0], &byte, 1), "none outlives its master");

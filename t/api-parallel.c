@@ -114,8 +114,8 @@ static void test_failure(int np)
         {{RETURN, 0}, SHAREDMEM_ERROR_RETURNED, 6, "rank 0 had enough"},
         {{EXIT, 1}, SHAREDMEM_ERROR_EXITED, 9, "exit(9)"},
         {{KILL, 1}, SHAREDMEM_ERROR_SIGNAL, SIGKILL, "SIGKILL"},
-        {{LEAVE, 1}, SHAREDMEM_ERROR_DEADLOCK, EDEADLK, "rank 1 has ended while rank"},
-        {{LEAVE, 0}, SHAREDMEM_ERROR_DEADLOCK, EDEADLK, "rank 0 has ended while rank"},
+        {{LEAVE, 1}, SHAREDMEM_ERROR_DEADLOCK, EDEADLK, "rank 1 is gone while rank"},
+        {{LEAVE, 0}, SHAREDMEM_ERROR_DEADLOCK, EDEADLK, "rank 0 is gone while rank"},
     };
 
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {

@@ -199,8 +199,8 @@ static int await(pid_t child)
     int status = -1;
 
     while (waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status)) {
-        kill(child, SIGSEGV);
-        kill(child, SIGCONT);
+        test_kill(child, SIGSEGV);
+        test_kill(child, SIGCONT);
     }
     return status;
 }

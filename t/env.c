@@ -1,4 +1,4 @@
-/* The environment: the table of variables; unset, good and malformed values; one warning for each. */
+/* The environment: the table of variables; unset, good and malformed values; one warning for each; copies. */
 #include "base/env.h"
 
 #include <errno.h>
@@ -227,6 +227,77 @@ static void test_odd_values(void)
     }
 }
 
+/* ---- Names ---- */
+
+static const char *const bad_names[] = {"", "=", "A=B", "1A", "A-B", "A B", " A", "A\n", "\xc3\xa4"};
+static const char *const good_names[] = {"A", "_", "a1", "OMP_NUM_THREADS", "x_"};
+
+static void test_names(void)
+{
+    for (size_t i = 0; i < COUNT_OF(bad_names); i++)
+        test_ok(!env_is_name(bad_names[i]), "\"%s\" is no name", bad_names[i]);
+    for (size_t i = 0; i < COUNT_OF(good_names); i++)
+        test_ok(env_is_name(good_names[i]), "\"%s\" is a name", good_names[i]);
+    setenv("OF_A_USER", "7", 1);
+    test_str("7", env_text_of("OF_A_USER"), "any variable can be read");
+    unsetenv("OF_A_USER");
+    test_str(NULL, env_text_of("OF_A_USER"), "or is not set");
+}
+
+/* ---- Copies ---- */
+
+/* Each copy is of this environment. */
+static const char *const original[] = {"A=1", "AB=2", "A=again", "noise", "EMPTY=", "B=x=y", NULL};
+
+static const struct {
+    const char *name;
+    const char *settings[4];
+    const char *expected; /* all of the copy, a blank behind each */
+} copies[] = {
+    {"nothing", {NULL}, "A=1 AB=2 A=again noise EMPTY= B=x=y "},
+    {"a new one", {"C=3"}, "A=1 AB=2 A=again noise EMPTY= B=x=y C=3 "},
+    {"one that was there twice", {"A=3"}, "AB=2 noise EMPTY= B=x=y A=3 "},
+    {"the value is empty", {"B="}, "A=1 AB=2 A=again noise EMPTY= B= "},
+    {"the same twice", {"A=3", "C=4", "A=5"}, "AB=2 noise EMPTY= B=x=y C=4 A=5 "},
+    {"a name that others begin with", {"E=1", "ABC=2"}, "A=1 AB=2 A=again noise EMPTY= B=x=y E=1 ABC=2 "},
+};
+
+static void test_copy(size_t i)
+{
+    int n = 0;
+    char **copy;
+    char text[256] = "";
+
+    while (copies[i].settings[n] != NULL)
+        n++;
+    copy = env_copy_with(copies[i].settings, n);
+    for (int j = 0; copy[j] != NULL; j++) {
+        strcat(text, copy[j]);
+        strcat(text, " ");
+    }
+    test_str(copies[i].expected, text, "a copy with %s", copies[i].name);
+    free(copy);
+}
+
+static void test_copies(void)
+{
+    char **kept = environ, **copy;
+
+    environ = (char **)original;
+    for (size_t i = 0; i < COUNT_OF(copies); i++)
+        test_copy(i);
+    test_str("A=1", original[0], "the environment is as it was");
+    environ = NULL;
+    copy = env_copy_with((const char *[]){"A=1"}, 1);
+    test_str("A=1", copy[0], "a copy of no environment has the settings");
+    test_ok(copy[1] == NULL, "and nothing else");
+    free(copy);
+    environ = kept;
+    copy = env_copy_with(NULL, 0);
+    test_ok(copy[0] != environ[0], "the texts are copies too");
+    free(copy);
+}
+
 int main(void)
 {
     test_begin(10);
@@ -238,5 +309,7 @@ int main(void)
     test_sizes();
     test_odd_values();
     test_warns_once();
+    test_names();
+    test_copies();
     return test_end();
 }

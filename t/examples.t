@@ -1,6 +1,6 @@
 #!/bin/sh
-# The examples do what they say: wordcount counts as grep -ow does, the others check themselves, and bad
-# arguments are told.
+# The examples do what they say, alone and under smrrun: wordcount counts as grep -ow does, the others check
+# themselves, and bad arguments are told.
 . "${srcdir:-.}/t/tap.sh"
 
 # status COMMAND...: prints its exit status; what it writes is in $tap_temp/stdout and stderr.
@@ -170,7 +170,7 @@ check_hello() {
         runs_right "$way" hello 20
         is "$(hellos 20 "$ranks")" "$(sed -nE '/^(item|rank) /{s/ says.*//;p;}' "$tap_temp/stdout")" \
             "hello, $way: printed in order"
-        has "program says hello: rank 0 of 1" "$(stdout)" "hello, $way: the program's rank and size"
+        is "hello from rank 0 of 1" "$(head -n 1 "$tap_temp/stdout")" "hello, $way: the program's rank and size"
         has "rank $((ranks - 1)) of $ranks" "$(stdout)" "hello, $way: the last rank's"
     done
 }
@@ -188,8 +188,104 @@ check_list() {
     is "" "$(stdout)" "no list is shown"
 }
 
-begin 120
+# job RANKS PROGRAM [ARGUMENT]...: as status, of an example under smrrun.
+job() {
+    job_ranks=$1 job_program=$2
+    shift 2
+    status "$smrrun" -n "$job_ranks" "$examples/$job_program" "$@"
+}
+
+# is_refused_once RANKS PROGRAM ARGUMENT...: all ranks refuse the arguments, one of them tells.
+is_refused_once() {
+    is 2 "$(job "$@")" "$2 with $1 ranks: exit status 2"
+    is 1 "$(grep -c "^$start" "$tap_temp/stderr")" "$2 with $1 ranks: one of them says what to type"
+}
+
+# What the ranks of hello say, and the verdict.
+job_hellos() {
+    seq -f "hello from rank %g of $1" 0 $(($1 - 1))
+    echo "right: all said hello in order"
+}
+
+check_hello_job() {
+    start='usage: hello \[COUNT\]'
+    is_refused_once 3 hello 0
+    for ranks in 2 3 4 7; do
+        is 0 "$(job "$ranks" hello)" "hello with $ranks ranks: exit status 0"
+        is "$(job_hellos "$ranks")" "$(stdout)" "hello with $ranks ranks: printed in order"
+    done
+    out_of_order=0
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        job 16 hello >"$tap_temp/status"
+        [ "$(cat "$tap_temp/status")" = 0 ] && [ "$(job_hellos 16)" = "$(stdout)" ] ||
+            out_of_order=$((out_of_order + 1))
+    done
+    is 0 "$out_of_order" "hello with 16 ranks, ten times: never out of order"
+}
+
+# What the last heat found, without who and how long.
+heat_result() {
+    sed -n -e 's/^\(.* points\), ranks: [0-9]*, /\1, /p' -e '/^change/p' -e '/^checksum/p' "$tap_temp/stdout"
+}
+
+# heat_is_same [N [STEPS]]: every bit, for any number of ranks.
+heat_is_same() {
+    is 0 "$(status "$examples/heat" -c "$@")" "heat $*, alone: exit status 0"
+    has "right: a serial run" "$(stdout)" "heat $*, alone: as a serial run"
+    alone=$(heat_result)
+    is 3 "$(echo "$alone" | wc -l)" "heat $*, alone: points, change and checksum are told"
+    for ranks in 2 3 4 7; do
+        is 0 "$(job "$ranks" heat "$@")" "heat $*, $ranks ranks: exit status 0"
+        is "$alone" "$(heat_result)" "heat $*, $ranks ranks: every bit as alone"
+        has "ranks: $ranks," "$(stdout)" "heat $*, $ranks ranks: so many are told"
+    done
+}
+
+check_heat() {
+    start='usage: heat \[-c\] \[N \[STEPS\]\]'
+    for number in "" abc -1 0 1.5 1K "9 " " 9" 1000000001 99999999999999999999; do
+        is_refused "heat '$number'" "$examples/heat" "$number"
+        is_refused "heat 10 '$number'" "$examples/heat" 10 "$number"
+    done
+    is_refused "heat of 2 points" "$examples/heat" 2
+    is_refused "heat of too many points" "$examples/heat" 100001
+    is_refused "heat with three numbers" "$examples/heat" -c 10 10 10
+    is_refused "heat with an unknown option" "$examples/heat" -d
+    is_refused_once 3 heat abc
+
+    heat_is_same 3
+    heat_is_same 4 1
+    heat_is_same 40 100000
+    has "at rest after " "$alone" "heat 40 100000: comes to rest"
+    heat_is_same 501 20
+    has "stopped after 20 steps" "$alone" "heat 501 20: is stopped"
+    is 0 "$(job 4 heat -c 100 100)" "heat -c with 4 ranks: exit status 0"
+    has "right: a serial run" "$(stdout)" "heat -c with 4 ranks: as a serial run"
+
+    is 1 "$(status env SHAREDMEM_HEAP=16M "$examples/heat" 2000)" "a heap that is too small for heat"
+    has "no shared memory for 2000 x 2000 points" "$(stderr)" "it is told"
+    is "" "$(stdout)" "no result is shown"
+    SHAREDMEM_HEAP=16M && export SHAREDMEM_HEAP
+    is 1 "$(job 3 heat 2000)" "with 3 ranks: exit status 1"
+    is 1 "$(grep -c "no shared memory for" "$tap_temp/stderr")" "with 3 ranks: one of them tells"
+    unset SHAREDMEM_HEAP
+}
+
+check_ring() {
+    start='usage: ring'
+    is_refused "ring with an argument" "$examples/ring" 1
+    is_refused_once 3 ring 1
+    is 0 "$(status "$examples/ring")" "ring alone: exit status 0"
+    has "right: " "$(stdout)" "ring alone: checks itself"
+    for ranks in 2 3 4 7; do
+        is 0 "$(job "$ranks" ring)" "ring with $ranks ranks: exit status 0"
+        has "right: 1000 rounds of $ranks ranks" "$(stdout)" "ring with $ranks ranks: checks itself"
+    done
+}
+
+begin 180
 examples=$tap_build/examples
+smrrun=$tap_build/smrrun
 ways="SHAREDMEM_NP=1 SHAREDMEM_NP=2 SHAREDMEM_NP=8 SHAREDMEM_DEBUG=1"
 [ -x "$examples/sum" ] || skip_all "nothing is built in $examples"
 
@@ -199,6 +295,9 @@ check_licenses
 check_sum
 check_integrate
 check_hello
+check_hello_job
 check_list
+check_heat
+check_ring
 is "" "$(left_behind)" "no process is left"
 finish

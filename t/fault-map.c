@@ -182,7 +182,7 @@ static void test_kills(size_t *in_place, int n)
         result = map(k % 2 == 0, in_place, &error);
         good = is_right(result, &error);
         failed += result != 0;
-        kill(killer, SIGKILL);
+        test_kill(killer, SIGKILL);
         waitpid(killer, NULL, 0);
         right += good && next_is_right(in_place);
     }

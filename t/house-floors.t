@@ -49,8 +49,10 @@ code_outside() {
 
 includes_upward() {
     code "$1" | awk -F: '
-        BEGIN { split("base host memory team run", names, " "); for (i in names) floor[names[i]] = i + 0 }
-        $1 ~ /^src\// && $3 ~ /^[ \t]*#[ \t]*include[ \t]*[<"]/ {
+        BEGIN { split("base host memory team run", names, " "); for (i in names) floor[names[i]] = i + 0
+            # Of the tools each uses its own files, and the library up to teams.
+            floor["smrrun"] = 4.5 }
+        $1 ~ /^(src|tools)\// && $3 ~ /^[ \t]*#[ \t]*include[ \t]*[<"]/ {
             split($1, from, "/")
             split($3, quoted, /[<">]/)
             header = quoted[2]
@@ -85,7 +87,7 @@ long_files() {
     (
         cd "$1" || exit
         sources . | xargs wc -l | awk '
-            $2 != "total" && $1 > ($2 == "include/sharedmem.h" ? 600 : 500) { print $2 ": " $1 " lines" }'
+            $2 != "total" && $1 > ($2 == "include/sharedmem.h" ? 1500 : 500) { print $2 ": " $1 " lines" }'
     )
 }
 

@@ -72,6 +72,14 @@ static void test_machines(void)
     }
 }
 
+/* The tightest of the cgroups above a process; the machine's own limits are this test's, which wants few. */
+static void test_processes(void)
+{
+    test_int(25, (long long)limits_processes(machine_root("v2-nested"), 1),
+             "what a slice has left counts, not the job's 40");
+    test_int(-1, (long long)limits_processes(machine_root("no-such-machine"), 1), "no limit is near");
+}
+
 static void test_walk(void)
 {
     static const char *const below[] = {"/batch.slice/job-7.scope/step", "/batch.slice/job-7.scope",
@@ -161,6 +169,7 @@ int main(void)
     test_begin(60);
     test_machines();
     test_walk();
+    test_processes();
     test_kernel_files();
     test_resource_limits();
     test_this_machine();

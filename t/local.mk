@@ -8,7 +8,9 @@ unit_tests = \
 	t/binding_plan.t \
 	t/cpu_count.t \
 	t/crash.t \
+	t/collective.t \
 	t/critical.t \
+	t/descendants.t \
 	t/doorbell.t \
 	t/env.t \
 	t/error.t \
@@ -24,10 +26,45 @@ unit_tests = \
 	t/process.t \
 	t/schedule.t \
 	t/segment.t \
+	t/smrrun-batch.t \
+	t/smrrun-channel.t \
+	t/smrrun-line.t \
+	t/smrrun-options.t \
+	t/smrrun-output.t \
+	t/smrrun-plan.t \
+	t/smrrun-program.t \
+	t/spawn.t \
 	t/supervise.t \
+	t/text.t \
 	t/topology.t \
 	t/undo.t \
 	t/wait.t
+# Parts of the launcher.
+t_smrrun_batch_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_batch_t_LDADD = $(tools_libraries)
+t_smrrun_channel_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_channel_t_LDADD = $(tools_libraries)
+t_smrrun_line_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_line_t_LDADD = $(tools_libraries)
+t_smrrun_options_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_options_t_LDADD = $(tools_libraries)
+t_smrrun_output_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_output_t_LDADD = $(tools_libraries)
+t_smrrun_plan_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_plan_t_LDADD = $(tools_libraries)
+t_smrrun_program_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_program_t_LDADD = $(tools_libraries)
+# The whole launcher, on a terminal of its own; the tests in shell do the rest. Not for valgrind: there is nothing
+# of the library in it.
+launcher_tests = t/smrrun-tty.t
+t_smrrun_tty_t_LDADD = t/libtap.la -lpthread
+# What they run as ranks.
+check_PROGRAMS += t/rank t/rank-threads
+t_rank_threads_SOURCES = t/rank-threads.c
+t_rank_threads_LDADD = libsharedmem.la -lpthread
+t_rank_threads_LDFLAGS = $(api_ldflags)
+t_rank_LDADD = libsharedmem.la
+t_rank_LDFLAGS = $(api_ldflags)
 # Its functions are found by name.
 t_crash_t_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 
@@ -36,6 +73,7 @@ t_crash_t_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 #	t_api_NAME_t_LDFLAGS = $(api_ldflags)
 api_tests = \
 	t/api-array.t \
+	t/api-collective.t \
 	t/api-core.t \
 	t/api-errors.t \
 	t/api-failure.t \
@@ -44,6 +82,8 @@ api_tests = \
 	t/api-regions.t
 t_api_array_t_LDADD = $(api_libraries)
 t_api_array_t_LDFLAGS = $(api_ldflags)
+t_api_collective_t_LDADD = $(api_libraries)
+t_api_collective_t_LDFLAGS = $(api_ldflags)
 t_api_core_t_LDADD = $(api_libraries)
 t_api_core_t_LDFLAGS = $(api_ldflags)
 t_api_errors_t_LDADD = $(api_libraries)
@@ -61,9 +101,12 @@ t_api_map_t_LDFLAGS = $(api_ldflags)
 #	t_fault_NAME_t_LDADD = $(fault_libraries)
 #	t_fault_NAME_t_CPPFLAGS = $(fault_cppflags)
 fault_tests = \
+	t/fault-collective.t \
 	t/fault-heap.t \
 	t/fault-map.t \
 	t/fault-regions.t
+t_fault_collective_t_LDADD = $(fault_libraries)
+t_fault_collective_t_CPPFLAGS = $(fault_cppflags)
 t_fault_regions_t_LDADD = $(fault_libraries)
 t_fault_regions_t_CPPFLAGS = $(fault_cppflags)
 t_fault_heap_t_LDADD = $(fault_libraries)
@@ -77,17 +120,25 @@ shell_tests = \
 	t/house-floors.t \
 	t/house-header.t \
 	t/house-symbols.t \
-	t/install.t
+	t/install.t \
+	t/smrrun-bad.t \
+	t/smrrun-fail.t \
+	t/smrrun-kill.t \
+	t/smrrun-ranks.t \
+	t/smrrun-run.t \
+	t/smrrun-threads.t \
+	t/smrrun-wrapped.t
 
-compiled_tests = $(unit_tests) $(api_tests) $(fault_tests)
+compiled_tests = $(unit_tests) $(launcher_tests) $(api_tests) $(fault_tests)
 check_PROGRAMS += $(compiled_tests)
 dist_check_SCRIPTS += $(shell_tests)
 TESTS += $(compiled_tests) $(shell_tests)
-EXTRA_DIST += t/tap.sh t/valgrind.supp t/machines t/topologies
+EXTRA_DIST += t/tap.sh t/smrrun.sh t/valgrind.supp t/machines t/topologies
 
 # Automake takes t/NAME.c for t/NAME.t, and LDADD, where nothing else is said.
 AM_DEFAULT_SOURCE_EXT = .c
 LDADD = t/libtap.la src/libinternal.la -lpthread
+tools_libraries = t/libtap.la tools/libsmrrun.la -lpthread
 
 check_LTLIBRARIES += t/libtap.la
 t_libtap_la_SOURCES = t/tap.c t/tap.h
@@ -120,7 +171,7 @@ AM_TESTS_ENVIRONMENT += \
 endif
 
 # The compiled tests again, each under valgrind: make check-valgrind valgrind_tests='t/heap.t t/lock.t'
-valgrind_tests = $(compiled_tests)
+valgrind_tests = $(unit_tests) $(api_tests) $(fault_tests)
 VALGRIND = valgrind -q --error-exitcode=99 --leak-check=no --trace-children=no \
 	--suppressions=$(top_srcdir)/t/valgrind.supp
 .PHONY: check-valgrind

@@ -93,7 +93,7 @@ static void test_forked(void)
 
     test_ok(id != 0 && id != member_my_id, "a forked child has dropped its parent's slot and takes its own");
     test_ok(!member_look(id), "it lives");
-    kill(pid, SIGKILL);
+    test_kill(pid, SIGKILL);
     /* It stays a zombie: that is dead enough. */
     waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOWAIT);
     test_ok(!member_is_gone(id), "nobody has noticed its death yet");
@@ -133,7 +133,7 @@ static void test_full(void)
     uint32_t n = 0, again, dead;
     pid_t pid = fork_member(&dead);
 
-    kill(pid, SIGKILL);
+    test_kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     while (n < MEMBER_SLOTS && (ids[n] = member_reserve()) != 0)
         n++;

@@ -1,4 +1,4 @@
-/* Numbers and sizes from text: what is refused, and that a refusal leaves the value. */
+/* Numbers, sizes and times from text: what is refused, and that a refusal leaves the value. */
 #include "base/parse.h"
 
 #include <inttypes.h>
@@ -118,6 +118,74 @@ static const struct {
     {"16777215T", UINT64_MAX - (UINT64_C(1) << 40) + 1},
 };
 
+static const char *const bad_durations[] = {
+    "",
+    " ",
+    "s",
+    "-1",
+    "+1",
+    "1.5",
+    "1.5h",
+    "1e3",
+    "1x",
+    "1us",
+    "1ns",
+    "1M",
+    "1min",
+    "1 2",
+    "1 m 2",
+    "1h30m",
+    "1,5",
+    ":",
+    ":30",
+    "1:",
+    "1::30",
+    "1:30:",
+    "1:30:00:00",
+    "1:60",
+    "1:60:00",
+    "1:-5",
+    "1:30s",
+    "1:30 m",
+    "1: 30",
+    "1 :30",
+    "106752d",
+    "9223372037",
+    "9223372036855ms",
+    "18446744073709551616",
+    "18446744073709551615",
+    "18446744073709551615:00",
+    "18446744073709551615ms",
+    "99999999999999999999999d",
+    "1secondsandmore",
+};
+
+#define SECOND UINT64_C(1000000000)
+
+static const struct {
+    const char *text;
+    uint64_t ns;
+} good_durations[] = {
+    {"0", 0},
+    {"0:00", 0},
+    {"90", 90 * SECOND},
+    {"90s", 90 * SECOND},
+    {"500ms", SECOND / 2},
+    {"5m", 300 * SECOND},
+    {"1h", 3600 * SECOND},
+    {"2d", 172800 * SECOND},
+    {" 5 m\n", 300 * SECOND},
+    {"1:30", 90 * SECOND},
+    {"1:5", 65 * SECOND},
+    {"90:00", 5400 * SECOND},
+    {"1:30:00", 5400 * SECOND},
+    {"01:02:03", 3723 * SECOND},
+    {"100:00:00", 360000 * SECOND},
+    {" 1:30 ", 90 * SECOND},
+    {"9223372036", UINT64_C(9223372036) * SECOND},
+    {"106751d", UINT64_C(106751) * 86400 * SECOND},
+};
+
 static void test_bad_ints(void)
 {
     for (size_t i = 0; i < COUNT_OF(bad_ints); i++) {
@@ -161,6 +229,27 @@ static void test_good_sizes(void)
     }
 }
 
+static void test_bad_durations(void)
+{
+    for (size_t i = 0; i < COUNT_OF(bad_durations); i++) {
+        uint64_t ns = UNTOUCHED;
+
+        test_int(-1, parse_duration(bad_durations[i], &ns), "time \"%s\" is refused", bad_durations[i]);
+        test_ok(ns == UNTOUCHED, "and leaves the value");
+    }
+}
+
+static void test_good_durations(void)
+{
+    for (size_t i = 0; i < COUNT_OF(good_durations); i++) {
+        uint64_t ns = UNTOUCHED;
+
+        test_int(0, parse_duration(good_durations[i].text, &ns), "time \"%s\" is read",
+                 good_durations[i].text);
+        test_ok(ns == good_durations[i].ns, "as %" PRIu64 " ns", good_durations[i].ns);
+    }
+}
+
 int main(void)
 {
     test_begin(10);
@@ -168,5 +257,7 @@ int main(void)
     test_good_ints();
     test_bad_sizes();
     test_good_sizes();
+    test_bad_durations();
+    test_good_durations();
     return test_end();
 }

@@ -49,7 +49,7 @@ static void end_process(struct process *process)
 {
     struct process_end end;
 
-    kill(process->pid, SIGKILL);
+    test_kill(process->pid, SIGKILL);
     while (process_reap(process, &end) == PROCESS_RUNS)
         sched_yield();
 }
@@ -165,7 +165,7 @@ static void test_forgotten_end_fd(void)
     held(test_int(fds, test_fds(), "and closed"));
     process_forget_end_fd(&process);
     held(test_int(PROCESS_RUNS, process_reap(&process, &end), "the child still runs"));
-    kill(process.pid, SIGTERM);
+    test_kill(process.pid, SIGTERM);
     await_end(&process, &end);
     held(test_int(SIGTERM, end.code, "and is reaped without it"));
 }
@@ -407,7 +407,7 @@ static void test_parent_is_killed(void)
         fork_and_hold_still(pipe_ends);
     close(pipe_ends[1]);
     test_int(1, read(pipe_ends[0], &byte, 1), "a child's child lives");
-    kill(middle, SIGKILL);
+    test_kill(middle, SIGKILL);
     test_int(0, read(pipe_ends[0], &byte, 1), "killing the child ends its child");
     close(pipe_ends[0]);
     test_int(middle, waitpid(middle, &status, 0), "the child is reaped");
@@ -499,7 +499,7 @@ static void test_dead_children(void)
     test_ok(process_lives(process.pid, clock_boot_ns()), "a child lives");
     test_ok(before < SECOND_NS || !process_lives(process.pid, before - SECOND_NS),
             "it is not one that lived a second before it was born");
-    kill(process.pid, SIGKILL);
+    test_kill(process.pid, SIGKILL);
     waitid(P_PID, (id_t)process.pid, &info, WEXITED | WNOWAIT);
     test_ok(!process_lives(process.pid, clock_boot_ns()), "a zombie does not live");
     await_end(&process, &end);

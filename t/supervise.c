@@ -60,7 +60,7 @@ static void end_lost(struct supervise_child *child)
 {
     if (child->end.how != PROCESS_RUNS)
         return;
-    kill(child->process.pid, SIGKILL);
+    test_kill(child->process.pid, SIGKILL);
     waitpid(child->process.pid, NULL, 0);
     process_forget_end_fd(&child->process);
 }
@@ -164,7 +164,7 @@ static void test_ends(void)
     struct told told = {0};
     struct supervise set;
 
-    held(test_int(0, supervise_init(&set, COUNT_OF(cases), NULL), "a set is made"));
+    held(test_int(0, supervise_init(&set, COUNT_OF(cases), -1), "a set is made"));
     for (uint32_t i = 0; i < COUNT_OF(cases); i++) {
         int argument = cases[i].argument;
 
@@ -189,7 +189,7 @@ static void test_vanished(void)
     int status = 5;
 
     signal(SIGCHLD, SIG_IGN);
-    supervise_init(&set, 2, NULL);
+    supervise_init(&set, 2, -1);
     for (uint32_t rank = 0; rank < 2; rank++)
         start(&set, rank, leave_with, &status);
     held(test_int(0, await_all(&set, &told), "where SIGCHLD is ignored all ends are seen"));
@@ -207,7 +207,7 @@ static void test_child_that_leaves_a_child(void)
     int pipe_ends[2];
 
     held(test_int(0, pipe2(pipe_ends, O_CLOEXEC), "a pipe is made"));
-    supervise_init(&set, 1, NULL);
+    supervise_init(&set, 1, -1);
     start(&set, 0, leave_child, pipe_ends);
     held(test_int(0, await_all(&set, &told), "a child's end is seen though its own child lives on"));
     held(test_int(3, told.ends[0].code, "with its code"));
@@ -224,7 +224,7 @@ static void test_closed_end_fds(void)
     struct supervise set;
     int status = 9;
 
-    supervise_init(&set, 3, NULL);
+    supervise_init(&set, 3, -1);
     for (uint32_t rank = 0; rank < 3; rank++)
         start(&set, rank, rank == 1 ? hold_still : leave_with, &status);
     close_end_fds(&set);
@@ -246,7 +246,7 @@ static void test_timeouts(void)
     struct supervise set;
     uint64_t begin;
 
-    supervise_init(&set, 2, NULL);
+    supervise_init(&set, 2, -1);
     start(&set, 0, hold_still, NULL);
     start(&set, 1, hold_still, NULL);
     supervise_wait(&set, 0, note_end, &told);
@@ -275,17 +275,17 @@ static void test_doorbell(void)
     struct doorbell bell;
 
     held(test_int(0, doorbell_open(&bell), "a doorbell opens"));
-    supervise_init(&set, 1, &bell);
+    supervise_init(&set, 1, bell.fd);
     start(&set, 0, ring_and_hold_still, &bell);
-    supervise_wait(&set, 3600 * SECOND_NS, note_end, &told);
-    held(test_int(0, told.times[0], "a child's ring ends a wait, and nothing else does"));
-    held(test_ok(!is_rung(&bell), "the doorbell is cleared"));
+    held(test_ok(supervise_wait(&set, 3600 * SECOND_NS, note_end, &told), "a child's ring ends a wait"));
+    held(test_int(0, told.times[0], "and nothing else does"));
+    held(test_ok(is_rung(&bell), "whoever waits clears it"));
+    doorbell_clear(&bell);
     supervise_signal(&set, SIGKILL);
-    supervise_wait(&set, 3600 * SECOND_NS, note_end, &told);
+    held(test_ok(!supervise_wait(&set, 3600 * SECOND_NS, note_end, &told), "a child's end is no ring"));
     held(test_int(0, await_all(&set, &told), "then the child's end is seen"));
     doorbell_ring(&bell);
-    supervise_wait(&set, 3600 * SECOND_NS, note_end, &told);
-    held(test_ok(!is_rung(&bell), "without children it rings too"));
+    held(test_ok(supervise_wait(&set, 3600 * SECOND_NS, note_end, &told), "without children it rings too"));
     supervise_fini(&set);
     doorbell_close(&bell);
 }
@@ -297,7 +297,7 @@ static void test_signal(void)
     struct supervise set;
     int status = 0, terminated = 0;
 
-    supervise_init(&set, n + 1, NULL);
+    supervise_init(&set, n + 1, -1);
     for (uint32_t rank = 0; rank < n; rank++)
         start(&set, rank, hold_still, NULL);
     start(&set, n, leave_with, &status);
@@ -335,7 +335,7 @@ static void test_few_fds(void)
     uint32_t lost, without = 0;
     int status = 4;
 
-    supervise_init(&set, MAX_CHILDREN, NULL);
+    supervise_init(&set, MAX_CHILDREN, -1);
     limit_fds((rlim_t)test_fds() + 16, &before);
     for (uint32_t rank = 0; rank < MAX_CHILDREN; rank++) {
         start(&set, rank, leave_with, &status);
@@ -357,7 +357,7 @@ static void test_no_fds(void)
     uint32_t without = 0;
     int status = 4;
 
-    supervise_init(&set, 5, NULL);
+    supervise_init(&set, 5, -1);
     limit_fds(0, &before);
     for (uint32_t rank = 0; rank < 5; rank++) {
         start(&set, rank, rank == 4 ? hold_still : leave_with, &status);
@@ -386,7 +386,7 @@ static void test_lowered_limit(void)
     uint32_t lost;
 
     doorbell_open(&bell);
-    supervise_init(&set, 5, &bell);
+    supervise_init(&set, 5, bell.fd);
     for (uint32_t rank = 0; rank < 5; rank++)
         start(&set, rank, leave_with, &status);
     limit_fds(0, &before);
@@ -421,7 +421,7 @@ static void test_membership(void (*body)(void *argument), enum process_how how, 
         held(test_ok(false, "there is a segment"));
         return;
     }
-    supervise_init(&set, 1, NULL);
+    supervise_init(&set, 1, -1);
     held(test_int(0, supervise_fork(&set, 0, member, body, &member), "a member is born"));
     held(test_int(0, await_all(&set, &told), "its end is seen"));
     held(test_int(how, told.ends[0].how, "%s: how it ended", name));

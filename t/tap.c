@@ -176,6 +176,24 @@ int test_end(void)
     return ran > 0 && failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+void test_kill(int pid, int signal)
+{
+    if (pid <= 1) {
+        printf("Bail out! there is no process to kill: a fork failed\n");
+        fflush(stdout);
+        _exit(EXIT_FAILURE);
+    }
+    kill(pid, signal);
+}
+
+void test_kill_group(int pid, int signal)
+{
+    if (pid > 1)
+        kill(-pid, signal);
+    else
+        test_kill(pid, signal);
+}
+
 void test_child_exit(int status)
 {
     _exit(status);

@@ -44,6 +44,13 @@ void test_skip(const char *why, ...) __attribute__((format(printf, 1, 2)));
 /* A comment line on stdout. */
 void test_note(const char *text, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * kill(2) of a process that the test started; of a process group, by its leader. Where the fork had failed, -1,
+ * the test bails out: kill(-1) would end everything on the machine.
+ */
+void test_kill(int pid, int signal);
+void test_kill_group(int pid, int signal);
+
 /* Ends a forked child: flushes nothing, runs nothing. */
 void test_child_exit(int status) __attribute__((noreturn));
 

@@ -1,5 +1,6 @@
 /*
- * env.h: every environment variable that the library reads, in one table; the only place that calls getenv.
+ * env.h: every environment variable that the library and its launcher read, in one table; the only place that
+ * calls getenv and touches environ.
  *
  * The environment is input: values are checked here, and all are taken as unset in a program that runs with
  * raised privileges (AT_SECURE).
@@ -18,7 +19,35 @@ enum env_variable {
     ENV_BIND,
     ENV_DEBUG,
     ENV_JOB,
+    ENV_RANK,
+    ENV_SIZE,
     ENV_LD_PRELOAD,
+    /* Of the launcher only. */
+    ENV_PATH,
+    ENV_PYTHONUNBUFFERED,
+    ENV_PBS_JOBID,
+    ENV_PBS_NODEFILE,
+    ENV_PBS_NP,
+    ENV_PBS_NUM_NODES,
+    ENV_PBS_O_WORKDIR,
+    ENV_NCPUS,
+    ENV_SLURM_JOB_ID,
+    ENV_SLURM_NNODES,
+    ENV_SLURM_JOB_NUM_NODES,
+    ENV_SLURM_NODEID,
+    ENV_SLURM_TASKS_PER_NODE,
+    ENV_SLURM_NTASKS,
+    ENV_SLURM_NPROCS,
+    ENV_SLURM_CPUS_ON_NODE,
+    ENV_SLURM_JOB_CPUS_PER_NODE,
+    ENV_SLURM_CPUS_PER_TASK,
+    ENV_LSB_JOBID,
+    ENV_LSB_MCPU_HOSTS,
+    ENV_LSB_DJOB_NUMPROC,
+    ENV_SGE_TASK_ID,
+    ENV_NHOSTS,
+    ENV_NSLOTS,
+    ENV_HWLOC_PLUGINS_PATH,
     ENV_COUNT
 };
 
@@ -39,6 +68,12 @@ const char *env_purpose(enum env_variable variable);
 /* Its value as text, or NULL where it is unset. */
 const char *env_text(enum env_variable variable);
 
+/* The same of any variable, which a user named. */
+const char *env_text_of(const char *name);
+
+/* Whether text can be the name of a variable: letters, digits and _, no digit first. */
+bool env_is_name(const char *text);
+
 /* Reads a whole number from min to max. Sets *value where the result is ENV_GOOD, else leaves it. */
 enum env_result env_int(enum env_variable variable, long min, long max, long *value);
 
@@ -50,5 +85,19 @@ enum env_result env_size(enum env_variable variable, uint64_t *value);
 
 /* Warns of a malformed value, once per variable and process: what it is, what is expected. */
 void env_warn(enum env_variable variable, const char *expected);
+
+/*
+ * Sets a variable of this process; NULL unsets it. Only for programs of our own with one thread, not for a
+ * library.
+ */
+void env_set(enum env_variable variable, const char *value);
+
+/*
+ * A copy of the environment, for a program that is to be started: the n settings, each "VAR=VALUE", are in it
+ * in place of what VAR was before. Of two settings of one VAR the later counts.
+ * Returns an array with NULL at its end; it and its texts are one block, which the caller frees with free().
+ * NULL with ENOMEM.
+ */
+char **env_copy_with(const char *const *settings, int n);
 
 #endif

@@ -29,6 +29,24 @@ bool flush_before_fork(void)
     return true;
 }
 
+static void flush_if_free(FILE *stream)
+{
+    if (ftrylockfile(stream) != 0)
+        return;
+    fflush(stream);
+    funlockfile(stream);
+}
+
+void flush_to_leave(void)
+{
+    if (is_single_threaded()) {
+        fflush(NULL);
+        return;
+    }
+    flush_if_free(stdout);
+    flush_if_free(stderr);
+}
+
 void flush_after_fork(bool held)
 {
     if (!held)

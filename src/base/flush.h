@@ -14,6 +14,12 @@
 /* Returns whether other threads are kept from printing, for flush_after_fork(). */
 bool flush_before_fork(void);
 
+/*
+ * Before this process ends by _exit(): what was printed goes out. In a program with threads stdout and stderr
+ * only, as above, and not where another thread is just using them: it may do so for ever.
+ */
+void flush_to_leave(void);
+
 /* In the parent, after the last fork. In children the C library frees the locks itself. */
 void flush_after_fork(bool held);
 

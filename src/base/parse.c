@@ -55,25 +55,87 @@ static int unit_shift(const char *unit)
     return 10 * (int)(letter - letters + 1);
 }
 
+/* Copies the unit behind a number, which may be none. Returns -1 where more than one word is left of text. */
+static int take_unit(const char *text, char unit[8])
+{
+    size_t length;
+
+    text = skip_blanks(text);
+    length = strcspn(text, " \t\n");
+    if (length >= 8 || *skip_blanks(text + length) != '\0')
+        return -1;
+    memcpy(unit, text, length);
+    unit[length] = '\0';
+    return 0;
+}
+
 int parse_size(const char *text, uint64_t *value)
 {
     uint64_t number;
     char unit[8];
     const char *rest = parse_digits(skip_blanks(text), &number);
-    size_t length;
     int shift;
 
-    if (rest == NULL)
+    if (rest == NULL || take_unit(rest, unit) != 0)
         return -1;
-    rest = skip_blanks(rest);
-    length = strcspn(rest, " \t\n");
-    if (length >= sizeof unit || *skip_blanks(rest + length) != '\0')
-        return -1;
-    memcpy(unit, rest, length);
-    unit[length] = '\0';
     shift = unit_shift(unit);
     if (shift < 0 || number > UINT64_MAX >> shift)
         return -1;
     *value = number << shift;
+    return 0;
+}
+
+/* The nanoseconds of a unit of time, 0 where there is none such. */
+static uint64_t unit_ns(const char *unit)
+{
+    static const struct {
+        const char *name;
+        uint64_t ns;
+    } units[] = {
+        {"", 1000000000u},
+        {"s", 1000000000u},
+        {"ms", 1000000u},
+        {"m", UINT64_C(60) * 1000000000u},
+        {"h", UINT64_C(3600) * 1000000000u},
+        {"d", UINT64_C(86400) * 1000000000u},
+    };
+
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(unit, units[i].name) == 0)
+            return units[i].ns;
+    }
+    return 0;
+}
+
+/* Reads what is behind the first number of 1:30:00, and adds all up in seconds. */
+static int parse_clock(const char *text, uint64_t *seconds)
+{
+    for (int n_colons = 0; *text == ':' && n_colons < 2; n_colons++) {
+        uint64_t part;
+
+        text = parse_digits(text + 1, &part);
+        if (text == NULL || part >= 60)
+            return -1;
+        if (__builtin_mul_overflow(*seconds, 60u, seconds) || __builtin_add_overflow(*seconds, part, seconds))
+            return -1;
+    }
+    return *skip_blanks(text) == '\0' ? 0 : -1;
+}
+
+int parse_duration(const char *text, uint64_t *ns)
+{
+    uint64_t number, product;
+    char unit[8] = "s";
+    const char *rest = parse_digits(skip_blanks(text), &number);
+
+    if (rest == NULL)
+        return -1;
+    if ((*rest == ':' ? parse_clock(rest, &number) : take_unit(rest, unit)) != 0)
+        return -1;
+    if (unit_ns(unit) == 0 || __builtin_mul_overflow(number, unit_ns(unit), &product))
+        return -1;
+    if (product > PARSE_DURATION_MAX_NS)
+        return -1;
+    *ns = product;
     return 0;
 }

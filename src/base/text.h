@@ -2,6 +2,7 @@
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -12,5 +13,20 @@ void text_one_line(char *text);
 
 /* Copies the end of text, as much as fits into size bytes with its 0, and clears the rest. NULL is "". */
 void text_copy_end(char *to, size_t size, const char *text);
+
+/* Numbers that rise as a person writes them: "0-3, 7". */
+struct text_ranges {
+    char text[240]; /* "..." at its end where not all fit */
+    unsigned n;     /* how many numbers */
+    unsigned first; /* of the last run */
+    unsigned last;
+    unsigned begin; /* where the last run begins in text */
+    bool is_full;
+};
+
+void text_ranges_begin(struct text_ranges *ranges);
+
+/* Adds a number above all those before. */
+void text_ranges_add(struct text_ranges *ranges, unsigned number);
 
 #endif

@@ -4,6 +4,11 @@
 
 cpu_set_t *affinity_read(size_t *bytes)
 {
+    return affinity_read_of(0, bytes);
+}
+
+cpu_set_t *affinity_read_of(pid_t tid, size_t *bytes)
+{
     /* The kernel refuses with EINVAL a mask that is shorter than its own. */
     for (int n = CPU_SETSIZE; n <= AFFINITY_MAX; n *= 2) {
         cpu_set_t *mask = CPU_ALLOC(n);
@@ -12,7 +17,7 @@ cpu_set_t *affinity_read(size_t *bytes)
             return NULL;
         *bytes = CPU_ALLOC_SIZE(n);
         CPU_ZERO_S(*bytes, mask);
-        if (sched_getaffinity(0, *bytes, mask) == 0)
+        if (sched_getaffinity(tid, *bytes, mask) == 0)
             return mask;
         CPU_FREE(mask);
         if (errno != EINVAL)

@@ -3,6 +3,7 @@
 #define HOST_AFFINITY_H
 
 #include <sched.h>
+#include <sys/types.h>
 
 /* The most processors that a mask is made for; Linux is built for 8,192 at most. */
 #define AFFINITY_MAX 65536
@@ -13,6 +14,9 @@
  * Returns NULL with errno.
  */
 cpu_set_t *affinity_read(size_t *bytes);
+
+/* The same of thread tid; a pid is its first thread's. */
+cpu_set_t *affinity_read_of(pid_t tid, size_t *bytes);
 
 /* Sets the calling thread's mask. Returns 0, or -1 with errno. */
 int affinity_write(const cpu_set_t *mask, size_t bytes);

@@ -79,10 +79,53 @@ static bool mount_has(const struct mount *mount, const char *controller)
     return strcmp(mount->type, "cgroup") == 0 && list_has(mount->options, controller);
 }
 
+/* A file of this machine that is read once, where that was asked for. */
+struct kept {
+    const char *path;
+    char *text;
+    size_t length;
+};
+
+static struct kept kept[] = {{.path = "/proc/self/cgroup"}, {.path = "/proc/self/mountinfo"}};
+static bool is_keeping;
+
+void cgroup_keep(void)
+{
+    is_keeping = true;
+}
+
+/* Reads it whole, where that has not been done. Returns whether it is there. */
+static bool keep(struct kept *file)
+{
+    size_t room = 0;
+    FILE *from;
+
+    if (file->text != NULL)
+        return true;
+    from = fopen(file->path, "re");
+    if (from == NULL)
+        return false;
+    /* No file of the kernel has a 0 in it: all is one "line". */
+    file->length = getdelim(&file->text, &room, '\0', from) > 0 ? strlen(file->text) : 0;
+    fclose(from);
+    return file->length > 0;
+}
+
+static FILE *open_kept(const char *path)
+{
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        if (strcmp(path, kept[i].path) == 0 && keep(&kept[i]))
+            return fmemopen(kept[i].text, kept[i].length, "r");
+    }
+    return NULL;
+}
+
 static FILE *open_below(const char *root, const char *path)
 {
     char full[PATH_MAX];
 
+    if (is_keeping && *root == '\0')
+        return open_kept(path);
     if (snprintf(full, sizeof full, "%s%s", root, path) >= PATH_MAX)
         return NULL;
     return fopen(full, "re");

@@ -17,6 +17,12 @@ struct cgroup {
 };
 
 /*
+ * From now on what the kernel tells of this process's cgroups and their mounts is read once and kept: for a
+ * program that ends before it could be moved to others. The reading takes longer than all the rest. One thread.
+ */
+void cgroup_keep(void);
+
+/*
  * Finds the cgroup of this process.
  *
  * root: "" for this machine; a folder with proc/ and sys/ below it, recorded from another, for tests.

@@ -29,6 +29,13 @@ void limits_memory_read(const char *root, struct limits_memory *memory);
  */
 int limits_cpu_quota(const char *root);
 
+/*
+ * How many more processes and threads this user may start now, by ulimit -u and the pids limits of every
+ * cgroup above this process; a moment's figure. LIMITS_NONE: no limit is near, wanted more fit in. root as
+ * above, for the cgroups.
+ */
+uint64_t limits_processes(const char *root, uint64_t wanted);
+
 /* The soft RLIMIT_AS and RLIMIT_FSIZE of this process in bytes, or LIMITS_NONE. */
 uint64_t limits_address_space(void);
 uint64_t limits_file_size(void);

@@ -94,6 +94,16 @@ void *pages_map(int fd, uint64_t size)
     return base;
 }
 
+void *pages_map_begin(int fd, uint64_t size)
+{
+    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (base == MAP_FAILED)
+        return NULL;
+    keep_out_of_cores(base, size);
+    return base;
+}
+
 bool pages_map_at(int fd, uint64_t size, void *address)
 {
     void *got = mmap(address, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);

@@ -26,6 +26,12 @@ int pages_inspect(int fd, uint64_t *size);
 void *pages_map(int fd, uint64_t size);
 
 /*
+ * Maps the first size bytes of fd anywhere, for a look at its beginning; never part of core files. NULL with
+ * errno.
+ */
+void *pages_map_begin(int fd, uint64_t size);
+
+/*
  * Maps fd at address and nowhere else; never part of core files. Returns false where that is not possible:
  * something is there, or the system put it elsewhere (MSan and valgrind do, whatever is asked).
  */

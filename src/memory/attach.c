@@ -1,32 +1,19 @@
 #include "memory/attach.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "base/env.h"
 #include "base/error.h"
+#include "base/text.h"
+#include "host/clock.h"
 #include "host/pages.h"
+#include "memory/claim.h"
 #include "memory/heap.h"
 #include "memory/wait.h"
 
-/* The part of the segment that is mapped for the vote. */
-#define CONTROL_BYTES 4096u
-
-_Static_assert(sizeof(struct segment_header_shared) <= CONTROL_BYTES,
-               "the header fits what is mapped for the vote");
-
 /* In a program built with the thread sanitizer. */
 extern void __tsan_init(void) __attribute__((weak));
-
-struct job {
-    pid_t pid;
-    int fd;
-    uint64_t cookie;
-};
 
 /*
  * The first is free in every plain process, and under the thread and memory sanitizers and valgrind; the
@@ -48,195 +35,211 @@ static bool may_try(unsigned c)
     return c == 0 || __tsan_init == NULL;
 }
 
-int attach_create(uint64_t size, uint32_t n_ranks, char job[ATTACH_JOB_BYTES], sharedmem_error *error)
+int attach_create(uint32_t n_ranks, uint64_t heap_bytes, char job[ATTACH_JOB_BYTES], sharedmem_error *error)
 {
-    int fd = segment_memfd(size, n_ranks, error);
-    void *base;
+    int fd = segment_create_for(n_ranks, heap_bytes, error);
 
     if (fd < 0)
         return -1;
-    base = pages_map(fd, size);
-    if (base == NULL) {
-        error_system(error, "cannot map %llu MiB of shared memory", (unsigned long long)size >> 20);
-        close(fd);
-        return -1;
-    }
-    segment_adopt(base, size);
     heap_init();
     snprintf(job, ATTACH_JOB_BYTES, "%d:%d:%016llx", (int)getpid(), fd,
              (unsigned long long)segment_header()->cookie);
     return fd;
 }
 
-void attach_give_up(void)
+/* Something in the meeting has changed. release: who sees the turn sees what. */
+static void wake_meeting(struct segment_header_shared *header)
 {
-    struct segment_header_shared *header = segment_header();
-
-    atomic_store_explicit(&header->given_up, 1, memory_order_release);
     atomic_fetch_add_explicit(&header->vote_turn, 1, memory_order_release);
     wait_wake(&header->vote_turn, &header->vote_sleepers);
 }
 
-static int parse_job(const char *text, struct job *job)
+void attach_give_up(uint32_t rank)
 {
-    unsigned long long cookie;
-    int end = 0;
+    struct segment_header_shared *header = segment_header();
+    uint32_t nobody = 0;
 
-    /* %n: nothing may follow. */
-    if (sscanf(text, "%d:%d:%16llx%n", &job->pid, &job->fd, &cookie, &end) != 3 || text[end] != '\0' ||
-        job->pid <= 0 || job->fd < 0)
-        return -1;
-    job->cookie = cookie;
-    return 0;
+    if (atomic_compare_exchange_strong_explicit(&header->given_up, &nobody, rank + 1, memory_order_release,
+                                                memory_order_relaxed))
+        wake_meeting(header);
 }
 
-/* A new fd for the launcher's, or for the one inherited from it. */
-static int open_fd(const struct job *job)
+static uint32_t n_yes(uint64_t votes)
 {
-    char path[64];
-    int fd;
-
-    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)job->pid, job->fd);
-    fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd >= 0)
-        return fd;
-    return fcntl(job->fd, F_DUPFD_CLOEXEC, 0);
+    return (uint32_t)votes;
 }
 
-/* Checks what fd is before anything is believed that lies in it. */
-static int check_fd(int fd, const struct job *job, uint64_t *size, sharedmem_error *error)
+static uint32_t n_no(uint64_t votes)
 {
-    struct segment_header_shared header;
+    return (uint32_t)(votes >> 32);
+}
 
-    if (pages_inspect(fd, size) != 0) {
-        if (errno == EPERM)
-            return error_set(error, SHAREDMEM_ERROR_SYSTEM, EPERM,
-                             "the job's shared memory belongs to another user");
-        return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO, "what %s names is not shared memory of a job",
-                         env_name(ENV_JOB));
+static bool is_complete(const struct segment_header_shared *header, uint64_t votes)
+{
+    return n_yes(votes) + n_no(votes) >= header->n_ranks;
+}
+
+/*
+ * Waits until is_over(), or nobody shall wait any more. No cheap stages: others are still being started, and
+ * need the processor.
+ */
+static void wait_in_meeting(struct segment_header_shared *header,
+                            bool (*is_over)(const struct segment_header_shared *header, unsigned c),
+                            unsigned c)
+{
+    struct wait wait;
+
+    wait_begin(&wait, WAIT_MEETING, NULL, 0);
+    for (;;) {
+        uint32_t turn = atomic_load_explicit(&header->vote_turn, memory_order_acquire);
+
+        if (is_over(header, c) || atomic_load_explicit(&header->given_up, memory_order_relaxed) != 0)
+            break;
+        wait_park(&wait, &header->vote_turn, turn, &header->vote_sleepers);
     }
-    if (pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header)
-        return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO, "the job's shared memory has no header");
-    if (segment_header_check(&header, *size, error) != 0)
-        return -1;
-    if (header.cookie != job->cookie || header.n_ranks == 0)
-        return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO,
-                         "%s names another job: it was left over in the environment", env_name(ENV_JOB));
-    return 0;
+    wait_end(&wait);
 }
 
-/* Steps 1 and 2 of the protocol. Returns an fd, or -1. */
-static int open_job(uint64_t *size, sharedmem_error *error)
+static uint64_t votes_on(const struct segment_header_shared *header, unsigned c)
 {
-    const char *text = env_text(ENV_JOB);
-    struct job job;
-    int fd;
+    return atomic_load_explicit(&header->votes[c], memory_order_acquire);
+}
 
-    if (text == NULL)
-        return error_set(error, SHAREDMEM_ERROR_USAGE, ENOENT, "this process belongs to no job");
-    if (parse_job(text, &job) != 0)
-        return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
-                         "%s=%.40s is malformed; only the launcher sets it", env_name(ENV_JOB), text);
-    fd = open_fd(&job);
-    if (fd < 0)
-        return error_set(error, SHAREDMEM_ERROR_SYSTEM, ESRCH, "the job's launcher (pid %d) is gone",
-                         (int)job.pid);
-    if (check_fd(fd, &job, size, error) != 0) {
-        int saved_errno = errno;
+static bool all_have_voted(const struct segment_header_shared *header, unsigned c)
+{
+    return is_complete(header, votes_on(header, c));
+}
 
-        close(fd);
-        errno = saved_errno;
-        return -1;
-    }
-    return fd;
+static uint64_t address_of(const struct segment_header_shared *header)
+{
+    return atomic_load_explicit(&header->address, memory_order_acquire);
+}
+
+static bool is_decided(const struct segment_header_shared *header, unsigned unused)
+{
+    (void)unused;
+    return address_of(header) != 0;
 }
 
 /* Says yes or no to candidate c, and waits for all the others. Returns 1 all yes, 0 some no, -1 given up. */
 static int vote(struct segment_header_shared *header, unsigned c, bool yes)
 {
-    uint32_t n_yes, n_no;
-    struct wait wait;
+    uint64_t mine = yes ? 1 : (uint64_t)1 << 32;
+    uint64_t votes = mine + atomic_fetch_add_explicit(&header->votes[c], mine, memory_order_acq_rel);
 
-    atomic_fetch_add_explicit(yes ? &header->votes[c].yes : &header->votes[c].no, 1, memory_order_relaxed);
-    /* release: who sees the turn sees the vote. */
-    atomic_fetch_add_explicit(&header->vote_turn, 1, memory_order_release);
-    wait_wake(&header->vote_turn, &header->vote_sleepers);
-    wait_begin(&wait, WAIT_MEETING, NULL, 0);
-    for (;;) {
-        uint32_t turn = atomic_load_explicit(&header->vote_turn, memory_order_acquire);
-
-        n_yes = atomic_load_explicit(&header->votes[c].yes, memory_order_relaxed);
-        n_no = atomic_load_explicit(&header->votes[c].no, memory_order_relaxed);
-        if (n_yes + n_no >= header->n_ranks || atomic_load_explicit(&header->given_up, memory_order_relaxed))
-            break;
-        if (!wait_pause(&wait))
-            wait_park(&wait, &header->vote_turn, turn, &header->vote_sleepers);
-    }
-    wait_end(&wait);
-    if (n_yes + n_no < header->n_ranks)
+    /* Only the last one wakes: who sleeps has nothing to do before. */
+    if (is_complete(header, votes))
+        wake_meeting(header);
+    else
+        wait_in_meeting(header, all_have_voted, c);
+    votes = votes_on(header, c);
+    if (!is_complete(header, votes))
         return -1;
-    return n_no == 0;
+    return n_no(votes) == 0;
 }
 
-/* Steps 3 and 4. Returns the address, where the segment is mapped now, or NULL. */
-static void *agree(struct segment_header_shared *header, int fd, uint64_t size, sharedmem_error *error)
+static void *given_up(const struct segment_header_shared *header, sharedmem_error *error)
 {
+    error_set(error, SHAREDMEM_ERROR_SYSTEM, ECANCELED, "rank %u has ended without joining the job",
+              atomic_load_explicit(&header->given_up, memory_order_relaxed) - 1);
+    return NULL;
+}
+
+/* code: why this rank could not map the last one. */
+static void *no_address(const struct segment_header_shared *header, int code, sharedmem_error *error)
+{
+    unsigned long long mib = (unsigned long long)header->size >> 20;
+
+    if (code == ENOMEM)
+        error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM,
+                  "the job's shared memory of %llu MiB does not fit here; raise ulimit -v, or give smrrun a "
+                  "smaller "
+                  "--heap",
+                  mib);
+    else
+        error_set(error, SHAREDMEM_ERROR_SYSTEM, EADDRNOTAVAIL,
+                  "no address for shared memory of %llu MiB is free in all ranks", mib);
+    return NULL;
+}
+
+/* Step 3. Returns the address, where the segment is mapped now, or NULL. */
+static void *agree(struct segment_header_shared *header, int fd, sharedmem_error *error)
+{
+    int code = 0;
+
     for (unsigned c = 0; attach_candidate(c) != NULL; c++) {
         void *address = attach_candidate(c);
-        bool mapped = may_try(c) && pages_map_at(fd, size, address);
-        int answer = vote(header, c, mapped);
+        bool mapped = may_try(c) && pages_map_at(fd, header->size, address);
+        int answer;
 
+        code = mapped ? 0 : errno;
+        answer = vote(header, c, mapped);
         if (answer == 1)
             return address;
         if (mapped)
-            pages_unmap(address, size);
-        if (answer == -1) {
-            error_set(error, SHAREDMEM_ERROR_SYSTEM, ECANCELED,
-                      "the job ended before all its ranks had begun");
-            return NULL;
-        }
+            pages_unmap(address, header->size);
+        if (answer == -1)
+            return given_up(header, error);
     }
-    error_set(error, SHAREDMEM_ERROR_SYSTEM, EADDRNOTAVAIL,
-              "no address for shared memory of %llu MiB is free in all ranks",
-              (unsigned long long)size >> 20);
-    return NULL;
+    return no_address(header, code, error);
 }
 
-/* A later program of a rank finds the address decided. */
-static void *take_decided(uintptr_t address, int fd, uint64_t size, sharedmem_error *error)
+/* A later program of a rank: its vote was given. */
+static void *take_decided(struct segment_header_shared *header, int fd, sharedmem_error *error)
 {
-    if (pages_map_at(fd, size, (void *)address))
-        return (void *)address;
-    error_set(error, SHAREDMEM_ERROR_SYSTEM, EADDRNOTAVAIL,
-              "the job's shared memory is at %p, which is taken here", (void *)address);
-    return NULL;
+    void *address;
+
+    wait_in_meeting(header, is_decided, 0);
+    address = (void *)address_of(header);
+    if (address == NULL)
+        return given_up(header, error);
+    if (pages_map_at(fd, header->size, address))
+        return address;
+    return no_address(header, errno, error);
 }
 
-int attach_join(sharedmem_error *error)
+/* So that the launcher can say who waits where, before there is a member table to say it in. */
+static void say_meeting(struct claim_shared *claim, const char *where)
 {
-    struct segment_header_shared *header;
-    uintptr_t address;
-    uint64_t size;
+    text_copy_end(claim->where, sizeof claim->where, where);
+    atomic_store_explicit(&claim->since_ns, clock_monotonic_ns(), memory_order_relaxed);
+    atomic_store_explicit(&claim->state, CLAIM_MEETING, memory_order_release);
+}
+
+static void *meet(struct segment_header_shared *header, int fd, sharedmem_error *error)
+{
+    struct claim_shared *claim = claim_mine();
     void *base;
+
+    if (atomic_exchange_explicit(&claim->has_voted, 1, memory_order_relaxed) != 0)
+        return take_decided(header, fd, error);
+    base = agree(header, fd, error);
+    if (base == NULL)
+        return NULL;
+    atomic_store_explicit(&header->address, (uintptr_t)base, memory_order_release);
+    return base;
+}
+
+int attach_join(const char *where, sharedmem_error *error)
+{
+    struct segment_header_shared *header = claim_header(), copy;
     int saved_errno;
-    int fd = open_job(&size, error);
+    void *base;
+    int fd = claim_open(&copy, error);
 
     if (fd < 0)
         return -1;
-    header = pages_map(fd, CONTROL_BYTES);
     if (header == NULL) {
-        error_system(error, "cannot map the job's shared memory");
         close(fd);
-        return -1;
+        return error_set(error, SHAREDMEM_ERROR_USAGE, ENOENT, "this process is no rank of the job");
     }
-    address = atomic_load_explicit(&header->address, memory_order_acquire);
-    base = address != 0 ? take_decided(address, fd, size, error) : agree(header, fd, size, error);
-    if (base != NULL) {
-        atomic_store_explicit(&header->address, (uintptr_t)base, memory_order_release);
-        segment_adopt(base, size);
-    }
+    say_meeting(claim_mine(), where);
+    base = meet(header, fd, error);
+    if (base != NULL)
+        segment_adopt(base, header->size);
+    atomic_store_explicit(&claim_mine()->state, base != NULL ? CLAIM_JOINED : CLAIM_GIVEN_UP,
+                          memory_order_release);
     saved_errno = errno;
-    pages_unmap(header, CONTROL_BYTES);
     close(fd);
     errno = saved_errno;
     return base != NULL ? 0 : -1;

@@ -178,12 +178,10 @@ bool member_holds_any(uint32_t id)
     return atomic_load_explicit(&member->held_untracked, memory_order_relaxed) != 0;
 }
 
-/* The thread ends. What it still holds is lost to the others until it is recovered, as after a death. */
-static void leave_at_thread_end(void *unused)
+void member_leave(void)
 {
     uint32_t id = member_my_id;
 
-    (void)unused;
     if (id == 0)
         return;
     member_me = NULL;
@@ -192,6 +190,12 @@ static void leave_at_thread_end(void *unused)
         member_mark_dead(id);
     else
         member_release(id);
+}
+
+static void leave_at_thread_end(void *unused)
+{
+    (void)unused;
+    member_leave();
 }
 
 /* A program's own fork: the slot is the parent's, and the child takes its own when it needs one. */

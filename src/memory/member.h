@@ -72,6 +72,11 @@ uint32_t member_reserve(void);
 int member_become(uint32_t id);
 
 /*
+ * The calling thread is no member any more; what it still holds is recovered by the others, as after a death.
+ */
+void member_leave(void);
+
+/*
  * Gives back a slot whose member never lived, or left holding nothing. Nothing happens where id is no longer
  * current.
  */

@@ -1,31 +1,78 @@
 #include "memory/memory.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "base/error.h"
+#include "base/flush.h"
 #include "base/slow.h"
+#include "memory/attach.h"
+#include "memory/claim.h"
 #include "memory/heap.h"
 #include "memory/segment.h"
 
-static int create_once(sharedmem_error *error)
-{
-    int result = 0;
+void (*memory_joined)(void);
+void (*memory_leaving)(void);
 
-    slow_lock();
-    if (segment_base == NULL) {
-        result = segment_create(error);
-        if (result == 0)
-            heap_init();
-    }
-    slow_unlock();
-    return result;
+/* The job has ended before it began, and the launcher says why: one line for all ranks is enough. */
+static void leave_quietly(const sharedmem_error *error)
+{
+    (void)error;
+    flush_to_leave();
+    _exit(EXIT_FAILURE);
 }
 
-int memory_enter_first(sharedmem_error *error)
+static int join(const char *where, sharedmem_error *error)
 {
-    if (create_once(error) != 0)
+    sharedmem_error own, *told = error != NULL ? error : &own;
+
+    if (attach_join(where, told) == 0)
+        return 0;
+    if (errno == ECANCELED)
+        error_set_leave(leave_quietly);
+    return error_end_call(told, false, where);
+}
+
+static int create(sharedmem_error *error)
+{
+    if (segment_create(error) != 0)
+        return -1;
+    heap_init();
+    return 0;
+}
+
+static int enter(const char *where, sharedmem_error *error)
+{
+    if (segment_base == NULL && (claim_rank() >= 0 ? join(where, error) : create(error)) != 0)
         return -1;
     if (member_join() != 0)
         return error_system(
             error, "the job has no room for one more process or thread: its %u member slots are taken",
             MEMBER_SLOTS - 1);
+    if (memory_joined != NULL && claim_is_mine())
+        memory_joined();
     return 0;
+}
+
+/* Under the lock to its end: who comes second must find this process in its place in the job. */
+int memory_enter_first(const char *where, sharedmem_error *error)
+{
+    int result;
+
+    slow_lock();
+    result = enter(where, error);
+    slow_unlock();
+    return result;
+}
+
+/* The program ends by exit(), and its exit handlers are through: the rank's next program may come. */
+__attribute__((destructor)) static void leave_at_exit(void)
+{
+    if (!claim_is_mine())
+        return;
+    if (memory_leaving != NULL)
+        memory_leaving();
+    member_leave();
+    claim_leave(CLAIM_LEFT);
 }

@@ -5,15 +5,30 @@
 #include "memory/member.h"
 #include "sharedmem.h"
 
-int memory_enter_first(sharedmem_error *error);
+int memory_enter_first(const char *where, sharedmem_error *error);
 
 /*
  * Sees to it that this process has a segment with its heap, and that the calling thread is a member of it.
+ * The segment is that of the job where this process is one of its ranks: the first call then waits for the
+ * other ranks to come (attach.h), and where that fails it is an uncaught error, since nothing works without.
  * Returns 0, or -1 with errno and error; then the next call tries again.
  */
 static inline int memory_enter(sharedmem_error *error)
 {
-    return member_me != NULL ? 0 : memory_enter_first(error);
+    return member_me != NULL ? 0 : memory_enter_first(NULL, error);
 }
+
+/* The same with the place of the call, "file:line", for those who ask whom the others wait for. */
+static inline int memory_enter_at(const char *where, sharedmem_error *error)
+{
+    return member_me != NULL ? 0 : memory_enter_first(where, error);
+}
+
+/*
+ * Called in a process that is a rank and has a member now, each time another of its threads becomes one; and as
+ * it leaves: the floor above sets them (team/job.c).
+ */
+extern void (*memory_joined)(void);
+extern void (*memory_leaving)(void);
 
 #endif

@@ -1,6 +1,7 @@
 #include "memory/segment.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include "base/error.h"
 #include "host/limits.h"
 #include "host/pages.h"
+#include "memory/claim.h"
 #include "memory/member.h"
 
 /*
@@ -54,7 +56,8 @@ static uint64_t make_cookie(void)
 
 int segment_memfd(uint64_t size, uint32_t n_ranks, sharedmem_error *error)
 {
-    uint64_t members = round_up(sizeof(struct segment_header_shared), 4096);
+    uint64_t claims = round_up(sizeof(struct segment_header_shared), 128);
+    uint64_t members = round_up(claims + claim_table_bytes(n_ranks) + 1, 4096);
     uint64_t criticals = round_up(members + member_table_bytes(), 4096);
     struct segment_header_shared header = {
         .magic = SEGMENT_MAGIC,
@@ -62,7 +65,8 @@ int segment_memfd(uint64_t size, uint32_t n_ranks, sharedmem_error *error)
         .n_ranks = n_ranks,
         .size = size,
         .cookie = make_cookie(),
-        .part_offset = {[SEGMENT_MEMBERS] = members,
+        .part_offset = {[SEGMENT_CLAIMS] = claims,
+                        [SEGMENT_MEMBERS] = members,
                         [SEGMENT_CRITICALS] = criticals,
                         [SEGMENT_HEAP] = criticals + SEGMENT_CRITICALS_BYTES},
     };
@@ -80,64 +84,82 @@ void segment_adopt(char *base, size_t size)
     segment_size = size;
 }
 
-static int create_with_size(uint64_t size, sharedmem_error *error)
+/* Returns the fd, or -1. */
+static int create_with_size(uint64_t size, uint32_t n_ranks, sharedmem_error *error)
 {
-    int fd = segment_memfd(size, 0, error);
+    int fd = segment_memfd(size, n_ranks, error);
     void *base;
     int saved_errno;
 
     if (fd < 0)
         return -1;
     base = pages_map(fd, size);
-    if (base == NULL)
-        error_system(error, "cannot map %llu MiB of shared memory", (unsigned long long)size >> 20);
-    else
+    if (base != NULL) {
         segment_adopt(base, size);
-    /* Forked members inherit the mapping; the fd would only be one more for the program to trip over. */
+        return fd;
+    }
+    error_system(error, "cannot map %llu MiB of shared memory", (unsigned long long)size >> 20);
     saved_errno = errno;
     close(fd);
     errno = saved_errno;
-    return base != NULL ? 0 : -1;
-}
-
-/* What the user asked for, exactly, or nothing. Returns 1: not asked for; else as segment_create(). */
-static int create_as_asked(sharedmem_error *error)
-{
-    uint64_t file_size = limits_file_size();
-    uint64_t size;
-
-    switch (env_size(ENV_HEAP, &size)) {
-    case ENV_UNSET:
-        return 1;
-    case ENV_MALFORMED:
-        env_warn(ENV_HEAP, "a size like 512M or 16G");
-        return 1;
-    case ENV_GOOD:
-        break;
-    }
-    if (size < SEGMENT_MIN_BYTES || size > SEGMENT_MAX_BYTES)
-        return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
-                         "SHAREDMEM_HEAP=%s is not between 16M and 8192G", env_text(ENV_HEAP));
-    size = round_up(size, PAGES_HUGE_BYTES);
-    /* Beyond the limit ftruncate would not just fail: SIGXFSZ ends the program. */
-    if (size > file_size)
-        return error_set(
-            error, SHAREDMEM_ERROR_NO_MEMORY, EFBIG,
-            "SHAREDMEM_HEAP=%s is more than the file size limit of %llu MiB; raise ulimit -f or ask for less",
-            env_text(ENV_HEAP), (unsigned long long)file_size >> 20);
-    if (create_with_size(size, error) == 0)
-        return 0;
-    if (errno == ENOMEM)
-        return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM,
-                         "SHAREDMEM_HEAP=%s cannot be mapped; raise ulimit -v or ask for less",
-                         env_text(ENV_HEAP));
     return -1;
 }
 
-static int create_as_fits(sharedmem_error *error)
+#define NOT_ASKED_FOR (-2)
+
+/* The size that SHAREDMEM_HEAP asks for; 0: it does not. */
+static uint64_t size_of_environment(void)
+{
+    uint64_t size = 0;
+
+    switch (env_size(ENV_HEAP, &size)) {
+    case ENV_UNSET:
+        return 0;
+    case ENV_MALFORMED:
+        env_warn(ENV_HEAP, "a size like 512M or 16G");
+        return 0;
+    case ENV_GOOD:
+        break;
+    }
+    /* "0" is asked for, and refused. */
+    return size != 0 ? size : 1;
+}
+
+/* What the user asked for, exactly, or nothing. Returns the fd, -1, or NOT_ASKED_FOR. */
+static int create_as_asked(uint32_t n_ranks, uint64_t by_option, sharedmem_error *error)
+{
+    uint64_t size = by_option != 0 ? by_option : size_of_environment();
+    uint64_t file_size = limits_file_size();
+    char text[64];
+    int fd;
+
+    if (size == 0)
+        return NOT_ASKED_FOR;
+    if (by_option != 0)
+        snprintf(text, sizeof text, "--heap %lluM", (unsigned long long)by_option >> 20);
+    else
+        snprintf(text, sizeof text, "SHAREDMEM_HEAP=%.40s", env_text(ENV_HEAP));
+    if (size < SEGMENT_MIN_BYTES || size > SEGMENT_MAX_BYTES)
+        return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL, "%s is not between 16M and 8192G", text);
+    size = round_up(size, PAGES_HUGE_BYTES);
+    /* Beyond the limit ftruncate would not just fail: SIGXFSZ ends the program. */
+    if (size > file_size)
+        return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, EFBIG,
+                         "%s is more than the file size limit of %llu MiB; raise ulimit -f or ask for less",
+                         text, (unsigned long long)file_size >> 20);
+    fd = create_with_size(size, n_ranks, error);
+    if (fd < 0 && errno == ENOMEM)
+        return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM,
+                         "%s cannot be mapped; raise ulimit -v or ask for less", text);
+    return fd;
+}
+
+/* Returns the fd, or -1. */
+static int create_as_fits(uint32_t n_ranks, sharedmem_error *error)
 {
     struct limits_memory memory;
     uint64_t size;
+    int fd;
 
     limits_memory_read("", &memory);
     if (limits_file_size() < SEGMENT_MIN_BYTES)
@@ -146,19 +168,30 @@ static int create_as_fits(sharedmem_error *error)
     size = segment_size_rule(memory.total, limits_address_space(), limits_file_size());
     if (env_has_valgrind())
         size = smaller(size, VALGRIND_BYTES);
-    while (create_with_size(size, error) != 0) {
+    while ((fd = create_with_size(size, n_ranks, error)) < 0) {
         if (errno != ENOMEM || size == SEGMENT_MIN_BYTES)
             return -1;
         size = size / 2 > SEGMENT_MIN_BYTES ? size / 2 : SEGMENT_MIN_BYTES;
     }
-    return 0;
+    return fd;
+}
+
+int segment_create_for(uint32_t n_ranks, uint64_t asked, sharedmem_error *error)
+{
+    int fd = create_as_asked(n_ranks, asked, error);
+
+    return fd == NOT_ASKED_FOR ? create_as_fits(n_ranks, error) : fd;
 }
 
 int segment_create(sharedmem_error *error)
 {
-    int asked = create_as_asked(error);
+    int fd = segment_create_for(0, 0, error);
 
-    return asked == 1 ? create_as_fits(error) : asked;
+    if (fd < 0)
+        return -1;
+    /* Forked members inherit the mapping; the fd would only be one more for the program to trip over. */
+    close(fd);
+    return 0;
 }
 
 void *segment_part(enum segment_part part)
@@ -187,11 +220,13 @@ int segment_header_check(const struct segment_header_shared *header, uint64_t si
         uint64_t begin = header->part_offset[part];
         uint64_t end = part + 1 < SEGMENT_PARTS ? header->part_offset[part + 1] : size;
 
-        if (begin < sizeof *header || begin % 4096 != 0 || begin >= end || end > size)
+        if (begin < sizeof *header || begin % 128 != 0 || begin >= end || end > size)
             return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO,
                              "the job's shared memory has a damaged header");
     }
-    if (header->part_offset[SEGMENT_CRITICALS] - header->part_offset[SEGMENT_MEMBERS] <
+    if (header->part_offset[SEGMENT_MEMBERS] - header->part_offset[SEGMENT_CLAIMS] <
+            claim_table_bytes(header->n_ranks) ||
+        header->part_offset[SEGMENT_CRITICALS] - header->part_offset[SEGMENT_MEMBERS] <
             member_table_bytes() ||
         header->part_offset[SEGMENT_HEAP] - header->part_offset[SEGMENT_CRITICALS] < SEGMENT_CRITICALS_BYTES)
         return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO,

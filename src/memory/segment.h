@@ -19,7 +19,7 @@
 #include "sharedmem.h"
 
 /* Changes whenever anything in the segment changes its place or meaning; programs and launcher must agree. */
-#define SEGMENT_LAYOUT 1u
+#define SEGMENT_LAYOUT 2u
 #define SEGMENT_MAGIC  0x7368617265646d31u /* "sharedm1" */
 
 /* The smallest segment that is worth having, and the largest that the heap's 32-bit unit numbers reach. */
@@ -30,7 +30,7 @@
 #define SEGMENT_CANDIDATES 8
 
 /* The heap is last: it takes what is left. */
-enum segment_part { SEGMENT_MEMBERS, SEGMENT_CRITICALS, SEGMENT_HEAP, SEGMENT_PARTS };
+enum segment_part { SEGMENT_CLAIMS, SEGMENT_MEMBERS, SEGMENT_CRITICALS, SEGMENT_HEAP, SEGMENT_PARTS };
 
 /* What the table of critical regions takes; the floor above fills it (team/critical.h). */
 #define SEGMENT_CRITICALS_BYTES ((uint64_t)20 << 10)
@@ -43,15 +43,15 @@ struct segment_header_shared {
     uint64_t cookie; /* random; who attaches must know it */
     uint64_t part_offset[SEGMENT_PARTS];
 
-    /* The vote on the address, see attach.h. */
-    struct {
-        _Atomic uint32_t yes, no;
-    } votes[SEGMENT_CANDIDATES];
-    _Atomic uint32_t vote_turn;     /* counts votes: the futex word of those who wait for the last one */
+    /* The meeting on the address, see attach.h. */
+    _Atomic uint64_t votes[SEGMENT_CANDIDATES]; /* no << 32 | yes */
+    _Atomic uint32_t vote_turn;     /* counts votes that are complete: the futex word of those who wait */
     _Atomic uint32_t vote_sleepers; /* how many of them sleep */
-    _Atomic uint32_t given_up;      /* nobody shall wait for the others any more */
+    _Atomic uint32_t given_up;      /* 1 + a rank that will never come; nobody shall wait for it */
     uint32_t unused;
     _Atomic uint64_t address; /* where everybody has it, once that is decided */
+
+    uint64_t team; /* offset of the job's team (team/job.h), which the launcher lays out */
 };
 
 /* Where this process has the segment; NULL and 0 before segment_create() or an attach. Written once. */
@@ -74,6 +74,12 @@ uint64_t segment_size_rule(uint64_t total, uint64_t address_space, uint64_t file
  * Returns 0, or -1 with errno and error.
  */
 int segment_create(sharedmem_error *error);
+
+/*
+ * The same for n_ranks processes that attach by exec (attach.h). asked: the size, where a launcher's option
+ * says it; 0: as above. Returns the memfd, or -1 with errno and error.
+ */
+int segment_create_for(uint32_t n_ranks, uint64_t asked, sharedmem_error *error);
 
 /* Where part begins, in this process. */
 void *segment_part(enum segment_part part);

@@ -38,7 +38,8 @@ enum wait_kind {
     WAIT_ROOM,    /* a worker, until reduce has taken earlier results; whom: the master */
     WAIT_BARRIER, /* for the other ranks; whom: one that has not come */
     WAIT_ORDERED, /* for its turn; whom: who comes before */
-    WAIT_MEETING  /* for the other ranks of the job to attach */
+    WAIT_MEETING, /* for the other ranks of the job to attach */
+    WAIT_OUTPUT   /* until the launcher has taken what was printed in a region */
 };
 
 struct wait {

@@ -11,10 +11,12 @@
 #include "memory/member.h"
 #include "run/crew_errors.h"
 #include "run/placement.h"
+#include "team/printed.h"
 
 int crew_open(struct crew *crew, const struct doorbell *doorbell)
 {
-    if (supervise_init(&crew->children, crew->team->size, doorbell) != 0)
+    crew->doorbell = doorbell;
+    if (supervise_init(&crew->children, crew->team->size, doorbell != NULL ? doorbell->fd : -1) != 0)
         return error_set(crew->error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM, "%s: no memory for %u workers",
                          crew->call, crew->team->size);
     crew->plan = placement_plan(crew->team->size);
@@ -72,7 +74,8 @@ void crew_watch(struct crew *crew, uint64_t timeout_ns)
         else if (crew->kill_at_ns - now < timeout_ns)
             timeout_ns = crew->kill_at_ns - now;
     }
-    supervise_wait(&crew->children, timeout_ns, worker_ended, crew);
+    if (supervise_wait(&crew->children, timeout_ns, worker_ended, crew))
+        doorbell_clear(crew->doorbell);
     crew_notice_failure(crew);
 }
 
@@ -133,6 +136,8 @@ void crew_close(struct crew *crew)
     if (crew_runs(crew))
         end_at_once(crew);
     supervise_fini(&crew->children);
+    if (crew->failed)
+        printed_forget_workers();
     binding_plan_destroy(crew->plan);
     crew->plan = NULL;
     errno = saved_errno;

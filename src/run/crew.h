@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "host/binding.h"
+#include "host/doorbell.h"
 #include "sharedmem.h"
 #include "team/supervise.h"
 #include "team/team.h"
@@ -33,6 +34,7 @@ struct crew {
     /* The master's alone. */
     struct binding_plan *plan; /* NULL: workers are not bound */
     struct supervise children;
+    const struct doorbell *doorbell; /* wakes crew_watch(); NULL: none */
     sharedmem_error *error; /* filled once, by the first failure */
     bool failed;
     uint64_t kill_at_ns; /* failed: when those that still run are ended */
@@ -79,9 +81,6 @@ void crew_close(struct crew *crew);
 
 /* In a worker: fails with error, whose rank and pid are filled in; it should leave then. */
 void crew_fail(struct crew *crew, sharedmem_error *error);
-
-/* Rank will do nothing any more. */
-void crew_say_left(struct team_shared *team, uint32_t rank);
 
 /*
  * After a function of the user, in the master too: ends a forked copy of this process that came back from it,

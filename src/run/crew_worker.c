@@ -19,24 +19,13 @@ static struct team_rank_shared *my_rank(const struct crew *crew)
 }
 
 /*
- * The floor first: who sees that a rank has left must not find it in the way of a turn that will never come.
- */
-void crew_say_left(struct team_shared *team, uint32_t rank)
-{
-    ordered_set_floor(team, rank, ORDERED_NO_MORE);
-    FAULT_POINT();
-    /* release: who sees it sees all that this rank did. */
-    atomic_store_explicit(&team->ranks[rank].left, 1, memory_order_release);
-}
-
-/*
  * What the program printed is flushed here, since _exit() does not: exit() would run the program's exit
  * handlers once more for each worker.
  */
 _Noreturn void crew_leave(struct crew *crew, int status)
 {
     fflush(NULL);
-    crew_say_left(crew->team, crew->place.rank);
+    ordered_say_left(crew->team, crew->place.rank, TEAM_LEFT);
     _exit(status);
 }
 

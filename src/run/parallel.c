@@ -12,6 +12,7 @@
 #include "run/crew_errors.h"
 #include "run/placement.h"
 #include "run/solo.h"
+#include "team/ordered.h"
 
 /* The master has a slot of the member table too. */
 #define PARALLEL_MAX_RANKS ((int64_t)MEMBER_SLOTS - 2)
@@ -75,7 +76,7 @@ static void run_first_rank(struct parallel *parallel)
     /* Who was told that the team has failed fails because of that. */
     if (code != 0 && !parallel->place.is_cancelled)
         team_fail(team, 0, &error);
-    crew_say_left(team, 0);
+    ordered_say_left(team, 0, TEAM_LEFT);
     crew_notice_failure(&parallel->crew);
 }
 
@@ -111,7 +112,7 @@ static void close_parallel(struct parallel *parallel)
 
     leave_first_rank(parallel);
     crew_close(&parallel->crew);
-    heap_free(parallel->crew.team);
+    team_free(parallel->crew.team);
     errno = saved_errno;
 }
 

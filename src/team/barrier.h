@@ -17,4 +17,22 @@
  */
 int barrier_meet(struct team_place *place, const char *where);
 
+/* What the last one to come does for all. */
+typedef void barrier_finish(struct team_shared *team, const void *argument);
+
+/*
+ * As barrier_meet(), but in a team of more than BARRIER_FLAGS_MAX the rank that comes last calls
+ * finish(team, argument) before it lets the others go, and all see what that did.
+ * Returns 1 then; 0 where the others met without it: the team is small, or the last one died. -1 as above.
+ */
+int barrier_meet_and(struct team_place *place, const char *where, barrier_finish *finish,
+                     const void *argument);
+
+/* The number of the barrier that rank in place comes to next. It wraps; even and odd take turns. */
+static inline uint32_t barrier_next(const struct team_place *place)
+{
+    /* relaxed: its own. */
+    return atomic_load_explicit(&place->team->ranks[place->rank].arrived, memory_order_relaxed) + 1;
+}
+
 #endif

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/error.h"
 #include "base/fault.h"
 #include "memory/wait.h"
 
@@ -24,23 +25,41 @@ void ordered_wake(struct team_shared *team, uint32_t rank)
     wait_wake(low_half(&team->ranks[rank].floor), &team->ranks[rank].floor_sleepers);
 }
 
-/* Waits until rank's floor has come to ticket, or the team fails. */
-static void wait_for_floor(struct team_shared *team, uint32_t rank, uint64_t ticket, const char *where)
+/* Rank is gone, and its turn with it. In a job the launcher may see no more than the rank's shell. */
+static void give_up(struct team_place *place, uint32_t rank, const char *where)
 {
+    sharedmem_error error;
+
+    if (!place->team->is_job) {
+        team_stop(place->team);
+        return;
+    }
+    error_set(&error, SHAREDMEM_ERROR_DEADLOCK, EDEADLK,
+              "rank %u is gone while rank %u waits for its turn in the ordered region at %s", rank,
+              place->rank, where != NULL ? where : "an unknown place");
+    error.rank = (int32_t)rank;
+    team_fail(place->team, place->rank, &error);
+}
+
+/* Waits until rank's floor has come to ticket, or the team fails. */
+static void wait_for_floor(struct team_place *place, uint32_t rank, uint64_t ticket, const char *where)
+{
+    struct team_shared *team = place->team;
     struct team_rank_shared *other = &team->ranks[rank];
     struct wait wait;
     uint64_t floor;
 
     if (!team->is_crowded)
         WAIT_SPIN_UNTIL(floor_of(team, rank) >= ticket);
-    wait_begin_spun(&wait, WAIT_ORDERED, where, atomic_load_explicit(&other->member, memory_order_relaxed));
+    wait_begin_spun(&wait, WAIT_ORDERED, where, team_waker(team, rank));
     while ((floor = floor_of(team, rank)) < ticket && !team_is_stopping(team)) {
-        if (wait_pause(&wait))
+        if (wait_pause(&wait) ||
+            wait_park(&wait, low_half(&other->floor), (uint32_t)floor, &other->floor_sleepers))
             continue;
         /* The floor again after the look: a rank raises it before it leaves. */
-        if (!wait_park(&wait, low_half(&other->floor), (uint32_t)floor, &other->floor_sleepers) &&
-            team_rank_is_gone(team, rank) && floor_of(team, rank) < ticket)
-            team_stop(team);
+        if (team_rank_is_gone(team, rank) && floor_of(team, rank) < ticket)
+            give_up(place, rank, where);
+        wait_for(&wait, team_waker(team, rank));
     }
     wait_end(&wait);
 }
@@ -98,7 +117,7 @@ int ordered_enter(struct team_place *place, const char *where)
            !team_is_stopping(team)) {
         atomic_store_explicit(&team->has_ordered, 1, memory_order_relaxed);
         FAULT_POINT();
-        wait_for_floor(team, before, ticket, where);
+        wait_for_floor(place, before, ticket, where);
     }
     if (before < team->size && !has_passed(team, ticket))
         return team_cancelled(place);
@@ -122,4 +141,15 @@ void ordered_leave(struct team_place *place)
     atomic_store_explicit(&team->passed, ticket + 1, memory_order_release);
     FAULT_POINT();
     ordered_set_floor(team, place->rank, team->is_map ? ticket + 1 : ticket + team->size);
+}
+
+/*
+ * The floor first: who sees that a rank has left must not find it in the way of a turn that will never come.
+ */
+void ordered_say_left(struct team_shared *team, uint32_t rank, enum team_left how)
+{
+    ordered_set_floor(team, rank, ORDERED_NO_MORE);
+    FAULT_POINT();
+    /* release: who sees it sees all that this rank did. */
+    atomic_store_explicit(&team->ranks[rank].left, how, memory_order_release);
 }

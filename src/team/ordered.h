@@ -48,4 +48,7 @@ int ordered_enter(struct team_place *place, const char *where);
 /* Ends the turn. */
 void ordered_leave(struct team_place *place);
 
+/* Rank will do nothing any more: its turns are passed over, and who waits for it elsewhere shall not. */
+void ordered_say_left(struct team_shared *team, uint32_t rank, enum team_left how);
+
 #endif

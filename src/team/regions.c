@@ -1,7 +1,5 @@
 /* The public calls of critical and ordered regions, and of the barrier. */
 #include <errno.h>
-#include <stdio.h>
-#include <stdio_ext.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -9,7 +7,9 @@
 #include "memory/memory.h"
 #include "team/barrier.h"
 #include "team/critical.h"
+#include "team/job.h"
 #include "team/ordered.h"
+#include "team/printed.h"
 #include "team/team.h"
 
 /* These calls have no sharedmem_error: what was used wrongly is uncaught. */
@@ -22,19 +22,6 @@ static int misused(const char *where, int code, const char *call, const char *wh
     return error_uncaught(&error);
 }
 
-/*
- * What was printed within a region goes out before the next member is let in, and so comes out in that order
- * and in one piece. A look, where nothing was.
- */
-static void flush_printed(void)
-{
-    int saved_errno = errno;
-
-    if (__fpending(stdout) > 0)
-        fflush(stdout);
-    errno = saved_errno;
-}
-
 static int no_memory(const char *where, sharedmem_error *error)
 {
     text_copy_end(error->where, sizeof error->where, where);
@@ -45,10 +32,12 @@ int sharedmem_critical_begin(const char *name, const char *where)
 {
     sharedmem_error error;
 
-    if (memory_enter(&error) != 0)
+    if (memory_enter_at(where, &error) != 0)
         return no_memory(where, &error);
-    if (critical_enter(name, where) == 0)
+    if (critical_enter(name, where) == 0) {
+        printed_begin();
         return 0;
+    }
     switch (errno) {
     case EDEADLK:
         return misused(where, EDEADLK, "critical",
@@ -66,17 +55,21 @@ void sharedmem_critical_end(const char *name)
     /* No member: a copy that the program forked inside the region, which is its parent's. */
     if (member_me == NULL)
         return;
-    flush_printed();
+    printed_settle();
     if (critical_leave(name) != 0)
         misused(NULL, EPERM, "critical", "its end without its begin, in this thread and with this name");
 }
 
 int sharedmem_ordered_begin(const char *where)
 {
-    struct team_place *place = team_here();
+    struct team_place *place = job_current(where);
 
-    if (place == NULL || ordered_enter(place, where) == 0)
+    if (place == NULL)
         return 0;
+    if (ordered_enter(place, where) == 0) {
+        printed_begin();
+        return 0;
+    }
     if (errno != EPERM)
         return -1;
     return misused(where, EPERM, "ordered",
@@ -91,7 +84,7 @@ void sharedmem_ordered_end(void)
 
     if (place == NULL)
         return;
-    flush_printed();
+    printed_settle();
     if (place->in_ordered)
         ordered_leave(place);
     else
@@ -122,7 +115,7 @@ void sharedmem_region_end(sharedmem_region *region)
 
 int sharedmem_barrier_at(const char *where)
 {
-    struct team_place *place = team_here();
+    struct team_place *place = job_current(where);
 
     if (place == NULL)
         return 0;

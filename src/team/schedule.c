@@ -16,8 +16,8 @@ static uint64_t at_least_one(uint64_t chunk)
 }
 
 /*
- * One step, without a look at the counter first: that would fetch its line twice. Each rank goes beyond the end once at
- * most, so that the counter cannot wrap.
+ * One step, without a look at the counter first: that would fetch its line twice. Each rank goes beyond the
+ * end once at most, so that the counter cannot wrap.
  */
 static bool next_dynamic(const struct schedule *schedule, struct schedule_shared *shared,
                          struct schedule_turn *turn, uint64_t *begin, uint64_t *end)

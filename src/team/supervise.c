@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "host/doorbell.h"
 #include "memory/member.h"
 #include "memory/recover.h"
 
@@ -16,9 +15,9 @@
 #define ASK_NS         5000000u
 #define ASK_BY_PIPE_NS 20000000u
 
-int supervise_init(struct supervise *set, uint32_t n, const struct doorbell *doorbell)
+int supervise_init(struct supervise *set, uint32_t n, int wake_fd)
 {
-    *set = (struct supervise){.doorbell = doorbell};
+    *set = (struct supervise){.wake_fd = wake_fd};
     set->children = calloc(n, sizeof *set->children);
     set->polled = calloc((size_t)n + 1, sizeof *set->polled);
     if (set->children != NULL && set->polled != NULL)
@@ -28,6 +27,16 @@ int supervise_init(struct supervise *set, uint32_t n, const struct doorbell *doo
     return -1;
 }
 
+static void add(struct supervise *set, uint32_t rank, uint32_t member)
+{
+    struct supervise_child *child = &set->children[set->n_started];
+
+    child->rank = rank;
+    child->member = member;
+    set->n_started++;
+    set->n_running++;
+}
+
 int supervise_fork(struct supervise *set, uint32_t rank, uint32_t member, void (*body)(void *argument),
                    void *argument)
 {
@@ -35,10 +44,15 @@ int supervise_fork(struct supervise *set, uint32_t rank, uint32_t member, void (
 
     if (process_fork(&child->process, body, argument) != 0)
         return -1;
-    child->rank = rank;
-    child->member = member;
-    set->n_started++;
-    set->n_running++;
+    add(set, rank, member);
+    return 0;
+}
+
+int supervise_spawn(struct supervise *set, uint32_t rank, const struct process_spec *spec, const char **what)
+{
+    if (process_spawn(&set->children[set->n_started].process, spec, what) != 0)
+        return -1;
+    add(set, rank, 0);
     return 0;
 }
 
@@ -75,7 +89,7 @@ static void reap(struct supervise *set, struct supervise_child *child,
 }
 
 /*
- * The running children that can be polled, then the doorbell. No entry for others: poll(2) refuses more
+ * The running children that can be polled, then wake_fd. No entry for others: poll(2) refuses more
  * entries than files may be open, even if they ask for nothing.
  */
 static nfds_t fill_polled(struct supervise *set)
@@ -86,13 +100,13 @@ static nfds_t fill_polled(struct supervise *set)
         if (runs(&set->children[i]) && set->children[i].process.end_fd >= 0)
             set->polled[n++] = (struct pollfd){.fd = set->children[i].process.end_fd, .events = POLLIN};
     }
-    if (set->doorbell != NULL)
-        set->polled[n++] = (struct pollfd){.fd = set->doorbell->fd, .events = POLLIN};
+    if (set->wake_fd >= 0)
+        set->polled[n++] = (struct pollfd){.fd = set->wake_fd, .events = POLLIN};
     return n;
 }
 
-/* Takes poll(2)'s answers, in the order of fill_polled(). */
-static void note_ready(struct supervise *set)
+/* Takes poll(2)'s answers, in the order of fill_polled(). Returns whether wake_fd is readable. */
+static bool note_ready(struct supervise *set)
 {
     nfds_t n = 0;
 
@@ -100,8 +114,7 @@ static void note_ready(struct supervise *set)
         if (runs(&set->children[i]) && set->children[i].process.end_fd >= 0)
             set->children[i].ready = set->polled[n++].revents != 0;
     }
-    if (set->doorbell != NULL && set->polled[n].revents != 0)
-        doorbell_clear(set->doorbell);
+    return set->wake_fd >= 0 && set->polled[n].revents != 0;
 }
 
 static void forget_ready(struct supervise *set)
@@ -130,37 +143,39 @@ static struct timespec to_timespec(uint64_t ns)
     return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
 }
 
-static void wait_for_events(struct supervise *set, uint64_t timeout_ns)
+static bool wait_for_events(struct supervise *set, uint64_t timeout_ns)
 {
     uint64_t longest = longest_sleep(set);
     struct timespec timeout = to_timespec(timeout_ns < longest ? timeout_ns : longest);
     nfds_t n = fill_polled(set);
 
     if (ppoll(set->polled, n, &timeout, NULL) >= 0) {
-        note_ready(set);
-        return;
+        return note_ready(set);
     }
     forget_ready(set);
     /* A signal is as good as an early wake-up. Else, no memory or RLIMIT_NOFILE lowered meanwhile: without a
      * rest the caller would spin. */
     if (errno == EINTR)
-        return;
+        return false;
     timeout = to_timespec(timeout_ns < ASK_NS ? timeout_ns : ASK_NS);
     nanosleep(&timeout, NULL);
     for (uint32_t i = 0; i < set->n_started; i++)
         set->children[i].process.is_certain = false;
+    return false;
 }
 
-void supervise_wait(struct supervise *set, uint64_t timeout_ns,
+bool supervise_wait(struct supervise *set, uint64_t timeout_ns,
                     void (*ended)(const struct supervise_child *child, void *argument), void *argument)
 {
-    wait_for_events(set, timeout_ns);
+    bool woken = wait_for_events(set, timeout_ns);
+
     for (uint32_t i = 0; i < set->n_started; i++) {
         struct supervise_child *child = &set->children[i];
 
         if (runs(child) && (child->ready || !child->process.is_certain))
             reap(set, child, ended, argument);
     }
+    return woken;
 }
 
 void supervise_signal(struct supervise *set, int signal)

@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "host/doorbell.h"
 #include "host/process.h"
 
 struct supervise_child {
@@ -21,14 +20,14 @@ struct supervise_child {
 
 struct supervise {
     struct supervise_child *children; /* n_started of them */
-    struct pollfd *polled;            /* room for all and the doorbell */
+    struct pollfd *polled;            /* room for all and wake_fd */
     uint32_t n_started;
     uint32_t n_running;
-    const struct doorbell *doorbell; /* wakes supervise_wait(); NULL: none */
+    int wake_fd; /* supervise_wait() returns when it is readable; -1: none */
 };
 
 /* Makes room for up to n children. Returns 0, or -1 with errno ENOMEM. */
-int supervise_init(struct supervise *set, uint32_t n, const struct doorbell *doorbell);
+int supervise_init(struct supervise *set, uint32_t n, int wake_fd);
 
 /*
  * Forks the next child, see process_fork(). member is its reserved slot.
@@ -38,10 +37,17 @@ int supervise_fork(struct supervise *set, uint32_t rank, uint32_t member, void (
                    void *argument);
 
 /*
- * Waits until a child ends or the doorbell rings, at most timeout_ns; 0 only looks.
- * Calls ended for each child that ended: its member is by then given back, or recovered where it died.
+ * Starts the next child with a program of its own, see process_spawn(); it is no member. Returns as that
+ * does.
  */
-void supervise_wait(struct supervise *set, uint64_t timeout_ns,
+int supervise_spawn(struct supervise *set, uint32_t rank, const struct process_spec *spec, const char **what);
+
+/*
+ * Waits until a child ends or wake_fd is readable, at most timeout_ns; 0 only looks.
+ * Calls ended for each child that ended: its member is by then given back, or recovered where it died.
+ * Returns whether wake_fd was readable.
+ */
+bool supervise_wait(struct supervise *set, uint64_t timeout_ns,
                     void (*ended)(const struct supervise_child *child, void *argument), void *argument);
 
 /* Sends signal to all that run. */

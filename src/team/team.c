@@ -4,9 +4,13 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "memory/heap.h"
+#include "memory/claim.h"
 #include "memory/member.h"
+#include "memory/segment.h"
 
 _Static_assert(offsetof(struct team_rank_shared, arrived) == 64, "barriers have a line of their own");
+_Static_assert(offsetof(struct team_rank_shared, crash) == 128, "what is told lies beside the arrival");
 _Static_assert(sizeof(struct team_rank_shared) % 64 == 0, "ranks share no cache line");
 _Static_assert(offsetof(struct team_shared, ranks) == 256, "a team's head is four lines");
 
@@ -33,6 +37,19 @@ void team_init(struct team_shared *team, uint32_t size, bool is_map)
         /* In a map any item may come first; else each rank's first ticket is its number. */
         atomic_store_explicit(&team->ranks[rank].floor, is_map ? 0 : rank, memory_order_relaxed);
     }
+}
+
+void team_free(struct team_shared *team)
+{
+    /* acquire: pairs with the release in collective.c. */
+    uint64_t blocks[] = {atomic_load_explicit(&team->board, memory_order_acquire),
+                         atomic_load_explicit(&team->pending, memory_order_acquire)};
+
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        if (blocks[i] != 0)
+            heap_free(segment_at(blocks[i]));
+    }
+    heap_free(team);
 }
 
 void team_fail(struct team_shared *team, uint32_t rank, const sharedmem_error *error)
@@ -65,13 +82,30 @@ void team_stop(struct team_shared *team)
     atomic_store_explicit(&team->stopping, 1, memory_order_relaxed);
 }
 
+bool team_rank_is_told_gone(const struct team_shared *team, uint32_t rank)
+{
+    uint32_t member = atomic_load_explicit(&team->ranks[rank].member, memory_order_acquire);
+
+    if (atomic_load_explicit(&team->ranks[rank].left, memory_order_acquire) != TEAM_STAYS)
+        return true;
+    /* A thread of a job's rank may come and go; a worker is one. */
+    return !team->is_job && member != 0 && member_is_gone(member);
+}
+
 bool team_rank_is_gone(const struct team_shared *team, uint32_t rank)
 {
     uint32_t member = atomic_load_explicit(&team->ranks[rank].member, memory_order_acquire);
 
-    if (atomic_load_explicit(&team->ranks[rank].left, memory_order_acquire) != 0)
+    if (team_rank_is_told_gone(team, rank))
         return true;
-    return member != 0 && member_look(member);
+    return team->is_job ? claim_is_dead(claim_of(rank)) : member != 0 && member_look(member);
+}
+
+uint32_t team_waker(const struct team_shared *team, uint32_t rank)
+{
+    uint32_t member = atomic_load_explicit(&team->ranks[rank].member, memory_order_relaxed);
+
+    return member != 0 && !member_is_gone(member) ? member : 0;
 }
 
 struct team_place *team_here(void)
@@ -101,10 +135,15 @@ static void guard_forks(void)
     pthread_once(&once, install_hook);
 }
 
-void team_enter_process(struct team_place *place)
+void team_set_process(struct team_place *place)
 {
     guard_forks();
     process_place = place;
+}
+
+void team_enter_process(struct team_place *place)
+{
+    team_set_process(place);
     thread_place = NULL;
 }
 
@@ -130,12 +169,14 @@ int sharedmem_rank(void)
 {
     struct team_place *place = team_here();
 
-    return place != NULL ? (int)place->rank : 0;
+    if (place != NULL)
+        return (int)place->rank;
+    return claim_rank() >= 0 ? claim_rank() : 0;
 }
 
 int sharedmem_size(void)
 {
     struct team_place *place = team_here();
 
-    return place != NULL ? (int)place->team->size : 1;
+    return place != NULL ? (int)place->team->size : claim_size();
 }

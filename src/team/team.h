@@ -15,6 +15,16 @@
 #include "host/crash.h"
 #include "sharedmem.h"
 
+/* How many words a rank can tell the others with a barrier: what its cache line has room for. */
+#define TEAM_WORDS 3
+
+/* How a rank has ended, once it has. */
+enum team_left {
+    TEAM_STAYS,
+    TEAM_LEFT, /* by itself: it did all, or its error is in the team */
+    TEAM_DIED  /* in the middle of something, as the launcher saw */
+};
+
 /* What each rank tells the others: it alone writes, but for the counts of those who sleep. */
 struct team_rank_shared {
     /* For ordered regions: it will not enter one with a ticket below this (ordered.h). */
@@ -22,13 +32,14 @@ struct team_rank_shared {
     _Atomic uint32_t floor_sleepers;
     _Atomic uint32_t member; /* its member id; 0: not born yet */
     _Atomic uint64_t item;   /* what it works on, or SHAREDMEM_NO_ITEM */
-    _Atomic uint32_t left;   /* it came to its end by itself: it did all, or its error is here */
+    _Atomic uint32_t left;   /* enum team_left */
     char unused[36];
 
-    /* For barriers. */
+    /* For barriers, and what it tells the others by them: words for the even ones, and for the odd. */
     _Atomic uint32_t arrived; /* how many it has come to */
     _Atomic uint32_t arrived_sleepers;
-    char unused2[56];
+    _Atomic uint64_t words[2][TEAM_WORDS];
+    char unused2[8];
 
     /* Where it crashed, if it did. */
     struct crash_shared crash;
@@ -39,12 +50,14 @@ struct team_rank_shared {
 struct team_shared {
     /* A line that all read at each step, and that changes once. */
     uint32_t size;
-    uint32_t is_map;              /* its items know nothing of each other: no barriers */
-    _Atomic uint32_t stopping;    /* nothing more is to be begun */
-    _Atomic uint32_t first;       /* 1 + the rank whose error came first; 0: none has failed */
-    _Atomic uint32_t has_ordered; /* somebody waits, or waited, for its turn in an ordered region */
-    uint32_t is_crowded;          /* it has more ranks than processors: who spins keeps another from work */
-    char unused[40];
+    uint32_t is_map;               /* its items know nothing of each other: no barriers */
+    _Atomic uint32_t stopping;     /* nothing more is to be begun */
+    _Atomic uint32_t first;        /* 1 + the rank whose error came first; 0: none has failed */
+    _Atomic uint32_t has_ordered;  /* somebody waits, or waited, for its turn in an ordered region */
+    uint32_t is_job;               /* of the launcher: its ranks were born by exec (job.h) */
+    uint32_t is_crowded;           /* it has more ranks than processors: who spins keeps another from work */
+    _Atomic uint32_t abort_status; /* of sharedmem_abort(); 0: nobody called it */
+    char unused[32];
 
     /* For ordered regions: nobody will enter one with a ticket below this (ordered.h). */
     _Atomic uint64_t passed;
@@ -55,7 +68,11 @@ struct team_shared {
     char unused2[60];
     _Atomic uint32_t n_released; /* barriers that all have come to: the futex word */
     _Atomic uint32_t released_sleepers;
-    char unused3[56];
+    /* For collectives (collective.c). */
+    _Atomic uint64_t result;  /* what the last one to come has made of the words of all */
+    _Atomic uint64_t board;   /* the offset of the block that broadcasts go through; 0: none needed it yet */
+    _Atomic uint64_t pending; /* the offset of what rank 0 has allocated, and not all may know of yet; or 0 */
+    char unused3[32];
 
     struct team_rank_shared
         ranks[]; /* then an error for each rank: pages that nobody touches while nobody fails */
@@ -66,6 +83,12 @@ size_t team_bytes(uint32_t size);
 
 /* Lays a team into memory of team_bytes(size), of whatever content, aligned to 64. */
 void team_init(struct team_shared *team, uint32_t size, bool is_map);
+
+/*
+ * Frees a team in the heap whose ranks are gone, but for the caller, with the blocks that its collectives
+ * needed. team: not NULL.
+ */
+void team_free(struct team_shared *team);
 
 /* Rank failed with error: it is kept, and first if nobody was before. The team stops. */
 void team_fail(struct team_shared *team, uint32_t rank, const sharedmem_error *error);
@@ -85,6 +108,12 @@ static inline bool team_is_stopping(const struct team_shared *team)
 
 /* Whether rank will do nothing any more: it left, or its process is gone (the system is asked). */
 bool team_rank_is_gone(const struct team_shared *team, uint32_t rank);
+
+/* The same as far as whoever supervises the ranks has said so; nobody is asked. */
+bool team_rank_is_told_gone(const struct team_shared *team, uint32_t rank);
+
+/* The member that rank is at present, for waits for it; 0 where it is none, be it between two programs. */
+uint32_t team_waker(const struct team_shared *team, uint32_t rank);
 
 /* A rank's place in its team; private to the process. */
 struct team_place {
@@ -107,6 +136,9 @@ struct team_place *team_here(void);
 
 /* Makes place the process's, for a worker; place stays the caller's. */
 void team_enter_process(struct team_place *place);
+
+/* The same for a program that is a rank itself: what its threads work for stays as it is. */
+void team_set_process(struct team_place *place);
 
 /*
  * Makes place the calling thread's and returns the one until now, to be given back at the end; NULL is none.

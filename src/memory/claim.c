@@ -1,0 +1,347 @@
+#include "memory/claim.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/env.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/slow.h"
+#include "host/clock.h"
+#include "host/pages.h"
+#include "host/process.h"
+
+_Static_assert(sizeof(struct claim_shared) == 128, "a claim is two cache lines");
+
+/* An owner is a pid in the low bits, which Linux keeps below 2^22, and milliseconds since boot. */
+#define PID_BITS 22u
+
+/* What this process is; known from the first call of find_out() on. */
+static struct {
+    atomic_bool is_known; /* release: the rest is there */
+    int rank;             /* -1: alone */
+    int size;
+    pid_t pid; /* who found out */
+    struct segment_header_shared *header;
+} self = {.rank = -1, .size = 1};
+
+struct job {
+    pid_t pid;
+    int fd;
+    uint64_t cookie;
+};
+
+/* ---- Step 1: the segment ---- */
+
+static int parse_job(const char *text, struct job *job)
+{
+    char *end;
+    unsigned long pid = strtoul(text, &end, 10), fd;
+
+    if (!isdigit((unsigned char)*text) || *end != ':' || pid == 0 || pid > INT_MAX)
+        return -1;
+    text = end + 1;
+    fd = strtoul(text, &end, 10);
+    if (!isdigit((unsigned char)*text) || *end != ':' || fd > INT_MAX)
+        return -1;
+    text = end + 1;
+    if (!isxdigit((unsigned char)*text))
+        return -1;
+    job->pid = (pid_t)pid;
+    job->fd = (int)fd;
+    job->cookie = strtoull(text, &end, 16);
+    return *end == '\0' ? 0 : -1;
+}
+
+/* A new fd for the launcher's, or for the one inherited from it. */
+static int open_fd(const struct job *job)
+{
+    char path[64];
+    int fd;
+
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)job->pid, job->fd);
+    fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd >= 0)
+        return fd;
+    return fcntl(job->fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* Checks what fd is before anything is believed that lies in it. */
+static int check_fd(int fd, const struct job *job, struct segment_header_shared *header,
+                    sharedmem_error *error)
+{
+    uint64_t size;
+
+    if (pages_inspect(fd, &size) != 0) {
+        if (errno == EPERM)
+            return error_set(error, SHAREDMEM_ERROR_SYSTEM, EPERM,
+                             "the job's shared memory belongs to another user");
+        return error_set(error, SHAREDMEM_ERROR_USAGE, ESRCH, "what %s names is not shared memory of a job",
+                         env_name(ENV_JOB));
+    }
+    if (pread(fd, header, sizeof *header, 0) != (ssize_t)sizeof *header)
+        return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO, "the job's shared memory has no header");
+    if (segment_header_check(header, size, error) != 0)
+        return -1;
+    if (header->cookie != job->cookie || header->n_ranks == 0)
+        return error_set(error, SHAREDMEM_ERROR_USAGE, ESRCH,
+                         "%s names another job: it was left over in the environment", env_name(ENV_JOB));
+    return 0;
+}
+
+int claim_open(struct segment_header_shared *header, sharedmem_error *error)
+{
+    const char *text = env_text(ENV_JOB);
+    struct job job;
+    int saved_errno;
+    int fd;
+
+    if (text == NULL)
+        return error_set(error, SHAREDMEM_ERROR_USAGE, ENOENT, "this process belongs to no job");
+    /* So the launcher says that it could make none. */
+    if (text[0] == '!')
+        return error_set(error, SHAREDMEM_ERROR_SYSTEM, ENOMEM, "%s", text + 1);
+    if (parse_job(text, &job) != 0)
+        return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
+                         "%s=%.40s is malformed; only the launcher sets it", env_name(ENV_JOB), text);
+    fd = open_fd(&job);
+    if (fd < 0)
+        return error_set(error, SHAREDMEM_ERROR_SYSTEM, ESRCH, "the job's launcher (pid %d) is gone",
+                         (int)job.pid);
+    if (check_fd(fd, &job, header, error) == 0)
+        return fd;
+    saved_errno = errno;
+    close(fd);
+    errno = saved_errno;
+    return -1;
+}
+
+/* ---- Steps 2 and 3 ---- */
+
+uint64_t claim_table_bytes(uint32_t n_ranks)
+{
+    return n_ranks * sizeof(struct claim_shared);
+}
+
+static struct claim_shared *claims_in(struct segment_header_shared *header)
+{
+    return (struct claim_shared *)(void *)((char *)header + header->part_offset[SEGMENT_CLAIMS]);
+}
+
+struct claim_shared *claim_of(uint32_t rank)
+{
+    return &claims_in(segment_header())[rank];
+}
+
+pid_t claim_owner_pid(const struct claim_shared *claim)
+{
+    return (pid_t)(atomic_load_explicit(&claim->owner, memory_order_relaxed) & ((1u << PID_BITS) - 1));
+}
+
+static uint64_t owner_now(void)
+{
+    return clock_boot_ns() / 1000000u << PID_BITS | (uint64_t)getpid();
+}
+
+static bool owner_lives(uint64_t owner)
+{
+    return process_lives_at_all((pid_t)(owner & ((1u << PID_BITS) - 1)), (owner >> PID_BITS) * 1000000u);
+}
+
+bool claim_is_dead(const struct claim_shared *claim)
+{
+    uint64_t owner = atomic_load_explicit(&claim->owner, memory_order_acquire);
+
+    return owner != 0 && atomic_load_explicit(&claim->state, memory_order_acquire) == CLAIM_JOINED &&
+           !owner_lives(owner);
+}
+
+/* As a member; or in the meeting, whose votes it may have given in part. */
+static bool died_in_the_middle(const struct segment_header_shared *header, const struct claim_shared *claim)
+{
+    uint32_t state = atomic_load_explicit(&claim->state, memory_order_acquire);
+
+    return state == CLAIM_JOINED ||
+           (state == CLAIM_MEETING && atomic_load_explicit(&header->address, memory_order_relaxed) == 0);
+}
+
+/* Takes rank's claim. Returns 0, or -1 with errno EBUSY (another has it), EOWNERDEAD, and error. */
+static int take(struct segment_header_shared *header, int rank, sharedmem_error *error)
+{
+    struct claim_shared *claim = &claims_in(header)[rank];
+    uint64_t owner = atomic_load_explicit(&claim->owner, memory_order_acquire);
+
+    for (;;) {
+        /* It may be this process itself, before it executed this program: then that is over. */
+        if (owner != 0 && claim_owner_pid(claim) == getpid())
+            break;
+        if (owner != 0 && owner_lives(owner))
+            return error_set(error, SHAREDMEM_ERROR_USAGE, EBUSY,
+                             "process %d would be a second process of rank %d, which process %d is; it runs "
+                             "alone, as rank 0 of 1",
+                             (int)getpid(), rank, (int)claim_owner_pid(claim));
+        if (owner != 0 && died_in_the_middle(header, claim))
+            return error_set(error, SHAREDMEM_ERROR_SIGNAL, EOWNERDEAD,
+                             "rank %d cannot go on: its earlier process %d died while it was part of the job",
+                             rank, (int)claim_owner_pid(claim));
+        /* acq_rel: what the rank's earlier program did is seen by this one. */
+        if (atomic_compare_exchange_strong_explicit(&claim->owner, &owner, owner_now(), memory_order_acq_rel,
+                                                    memory_order_acquire))
+            break;
+    }
+    atomic_store_explicit(&claim->state, CLAIM_TAKEN, memory_order_release);
+    return 0;
+}
+
+static int read_rank(uint32_t n_ranks, long *rank, sharedmem_error *error)
+{
+    if (env_int(ENV_RANK, 0, (long)n_ranks - 1, rank) == ENV_GOOD)
+        return 0;
+    return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO,
+                     "%s=%.40s is no rank of this job, which has %u; only the launcher sets it",
+                     env_name(ENV_RANK), env_text(ENV_RANK) != NULL ? env_text(ENV_RANK) : "", n_ranks);
+}
+
+/* Returns the rank, or -1 with errno and error. */
+static int claim(sharedmem_error *error)
+{
+    struct segment_header_shared copy, *header;
+    uint64_t bytes;
+    long rank;
+    int fd = claim_open(&copy, error);
+
+    if (fd < 0)
+        return -1;
+    bytes = copy.part_offset[SEGMENT_CLAIMS] + claim_table_bytes(copy.n_ranks);
+    header = pages_map_begin(fd, bytes);
+    close(fd);
+    if (header == NULL)
+        return error_system(error, "cannot map the beginning of the job's shared memory");
+    if (read_rank(copy.n_ranks, &rank, error) != 0 || take(header, (int)rank, error) != 0) {
+        int saved_errno = errno;
+
+        pages_unmap(header, bytes);
+        errno = saved_errno;
+        return -1;
+    }
+    self.header = header;
+    self.size = (int)copy.n_ranks;
+    return (int)rank;
+}
+
+/* What is left over in an environment is no reason not to run; what belongs to the job and is wrong is. */
+static void tell(const sharedmem_error *error)
+{
+    switch (error->code) {
+    case ENOENT:
+    case ENOMEM:
+        break;
+    case ESRCH:
+    case EPERM:
+    case EINVAL:
+    case EBUSY:
+        log_warn("%s%s", error->message,
+                 error->code == EBUSY ? "" : "; this process runs alone, as rank 0 of 1");
+        break;
+    default:
+        error_uncaught(error);
+    }
+}
+
+/* A program's own fork: the copy is not the rank, unless it finds that free. */
+static void forget_in_forked_child(void)
+{
+    self.rank = -1;
+    self.size = 1;
+    self.header = NULL;
+    atomic_store_explicit(&self.is_known, false, memory_order_relaxed);
+}
+
+/* The launcher could make no shared memory: who wants some will hear why; who only counts ranks can. */
+static void take_by_environment(void)
+{
+    long size, rank;
+
+    if (env_int(ENV_SIZE, 1, INT_MAX, &size) != ENV_GOOD || env_int(ENV_RANK, 0, size - 1, &rank) != ENV_GOOD)
+        return;
+    self.rank = (int)rank;
+    self.size = (int)size;
+}
+
+static void install_hook(void)
+{
+    pthread_atfork(NULL, NULL, forget_in_forked_child);
+}
+
+static void find_out(void)
+{
+    static pthread_once_t hook_once = PTHREAD_ONCE_INIT;
+    sharedmem_error error;
+
+    error_clear(&error);
+    slow_lock();
+    if (!atomic_load_explicit(&self.is_known, memory_order_relaxed)) {
+        int saved_errno = errno;
+
+        /* Before it is known: a child that is forked meanwhile finds out by itself. */
+        self.rank = env_text(ENV_JOB) != NULL ? claim(&error) : -1;
+        self.pid = getpid();
+        if (self.rank < 0 && error.code == ENOMEM)
+            take_by_environment();
+        atomic_store_explicit(&self.is_known, true, memory_order_release);
+        if (self.rank >= 0)
+            pthread_once(&hook_once, install_hook);
+        else if (error.kind != SHAREDMEM_ERROR_NONE)
+            tell(&error);
+        errno = saved_errno;
+    }
+    slow_unlock();
+}
+
+int claim_rank(void)
+{
+    if (!atomic_load_explicit(&self.is_known, memory_order_acquire))
+        find_out();
+    return self.rank;
+}
+
+int claim_size(void)
+{
+    claim_rank();
+    return self.size;
+}
+
+struct segment_header_shared *claim_header(void)
+{
+    return claim_rank() >= 0 ? self.header : NULL;
+}
+
+struct claim_shared *claim_mine(void)
+{
+    return claim_header() != NULL ? &claims_in(self.header)[self.rank] : NULL;
+}
+
+bool claim_is_mine(void)
+{
+    return atomic_load_explicit(&self.is_known, memory_order_acquire) && self.header != NULL &&
+           self.pid == getpid();
+}
+
+void claim_leave(enum claim_state state)
+{
+    struct claim_shared *mine;
+
+    if (!claim_is_mine())
+        return;
+    mine = claim_mine();
+    atomic_store_explicit(&mine->state, state, memory_order_relaxed);
+    /* release: pairs with the exchange in take(). Given up, it stays: nobody shall come after that. */
+    if (state == CLAIM_LEFT)
+        atomic_store_explicit(&mine->owner, 0, memory_order_release);
+}

@@ -1,0 +1,160 @@
+#include "team/job.h"
+
+#include <stdlib.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/flush.h"
+#include "memory/claim.h"
+#include "memory/heap.h"
+#include "memory/memory.h"
+#include "memory/recover.h"
+#include "team/ordered.h"
+#include "team/printed.h"
+
+static struct team_place my_place;
+
+/* The process whose place that is: a forked copy has it too. 0: nobody has entered, or it has left. */
+static pid_t entered_pid;
+
+struct team_shared *job_team(void)
+{
+    return segment_base != NULL && segment_header()->team != 0 ? segment_at(segment_header()->team) : NULL;
+}
+
+/* ---- In a rank ---- */
+
+struct team_place *job_place(void)
+{
+    return entered_pid == getpid() && claim_is_mine() ? &my_place : NULL;
+}
+
+_Noreturn void job_leave_failed(int status)
+{
+    /* First: while it flushes, which may take long, the launcher lets it. */
+    claim_leave(CLAIM_GIVEN_UP);
+    flush_to_leave();
+    _exit(status);
+}
+
+/* The job has failed while this rank waited for it. */
+static void leave_cancelled(void)
+{
+    job_leave_failed(EXIT_FAILURE);
+}
+
+/* An uncaught error: the launcher tells it, once for all ranks, and ends the others. */
+static void leave_by_error(const sharedmem_error *error)
+{
+    sharedmem_error mine = *error;
+
+    if (job_place() == NULL)
+        return;
+    mine.rank = (int32_t)my_place.rank;
+    mine.pid = getpid();
+    team_fail(my_place.team, my_place.rank, &mine);
+    member_wake_sleepers();
+    job_leave_failed(EXIT_FAILURE);
+}
+
+/* Takes rank's place where its program before left it. */
+static void enter(struct team_shared *team, uint32_t rank)
+{
+    struct team_rank_shared *shared = &team->ranks[rank];
+    uint64_t floor = atomic_load_explicit(&shared->floor, memory_order_relaxed);
+
+    my_place = (struct team_place){
+        .team = team, .rank = rank, .rounds = (floor - rank) / team->size, .leave = leave_cancelled};
+    atomic_store_explicit(&shared->member, member_my_id, memory_order_release);
+    atomic_store_explicit(&claim_mine()->state, CLAIM_JOINED, memory_order_release);
+    entered_pid = getpid();
+    team_set_process(&my_place);
+    error_set_leave(leave_by_error);
+    printed_joined();
+}
+
+/* Under memory.c's lock. */
+static void joined(void)
+{
+    if (entered_pid != getpid() && job_team() != NULL && claim_rank() < (int)job_team()->size)
+        enter(job_team(), (uint32_t)claim_rank());
+}
+
+/* Before its slot is free: a member that is gone would be taken for a rank that is. */
+static void leaving(void)
+{
+    if (entered_pid != getpid())
+        return;
+    atomic_store_explicit(&my_place.team->ranks[my_place.rank].member, 0, memory_order_release);
+    entered_pid = 0;
+}
+
+__attribute__((constructor)) static void set_hooks(void)
+{
+    memory_joined = joined;
+    memory_leaving = leaving;
+}
+
+/* Whoever makes the calls is the one whose waits are to be told of. */
+static void show_member(const struct team_place *place)
+{
+    struct team_rank_shared *shared = &place->team->ranks[place->rank];
+
+    if (place == &my_place && entered_pid != 0 &&
+        atomic_load_explicit(&shared->member, memory_order_relaxed) != member_my_id)
+        atomic_store_explicit(&shared->member, member_my_id, memory_order_release);
+}
+
+struct team_place *job_current(const char *where)
+{
+    struct team_place *place = team_here();
+
+    if (place == NULL && claim_rank() >= 0) {
+        /* Where that fails the rank has mostly ended. */
+        memory_enter_first(where, NULL);
+        place = team_here();
+    } else if (place == &my_place) {
+        memory_enter_at(where, NULL);
+    }
+    if (place == &my_place)
+        show_member(place);
+    return place;
+}
+
+/* ---- In the launcher ---- */
+
+int job_create(uint32_t n_ranks, uint64_t heap_bytes, bool is_crowded, char job[ATTACH_JOB_BYTES],
+               sharedmem_error *error)
+{
+    int fd = attach_create(n_ranks, heap_bytes, job, error);
+    struct team_shared *team;
+
+    if (fd < 0)
+        return -1;
+    team = memory_enter(error) == 0 ? heap_alloc(team_bytes(n_ranks), HEAP_ALIGNMENT) : NULL;
+    if (team == NULL) {
+        close(fd);
+        return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM, "no shared memory for %u ranks", n_ranks);
+    }
+    team_init(team, n_ranks, false);
+    team->is_job = true;
+    team->is_crowded = is_crowded;
+    segment_header()->team = segment_offset(team);
+    return fd;
+}
+
+void job_rank_ended(uint32_t rank)
+{
+    struct team_shared *team = job_team();
+    struct claim_shared *claim = claim_of(rank);
+    uint32_t member = atomic_load_explicit(&team->ranks[rank].member, memory_order_acquire);
+
+    ordered_say_left(team, rank, claim_is_dead(claim) ? TEAM_DIED : TEAM_LEFT);
+    if (member != 0)
+        recover_member(member);
+    /* Whoever was through the meeting has stored what it came to. */
+    if (atomic_load_explicit(&segment_header()->address, memory_order_acquire) == 0)
+        attach_give_up(rank);
+    member_wake_sleepers();
+}

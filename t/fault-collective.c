@@ -1,0 +1,139 @@
+/* Death between any two stores of a collective: the others are told, no block is lost, and the next call is right. */
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "memory/heap.h"
+#include "memory/memory.h"
+#include "sharedmem.h"
+#include "tap.h"
+
+/* More than any of the calls has. */
+#define N_STEPS 60
+
+enum call { ALL, SMALL, BOARD, LARGE, SHARED, CALLOC, N_CALLS };
+
+static const char *const names[] = {"all_double",      "bcast of a few bytes", "bcast by the board",
+                                    "bcast in pieces", "bcast in place",       "team_calloc"};
+
+struct shared {
+    size_t bad;
+    unsigned long step;
+    _Atomic size_t done;
+    _Atomic int wrong;
+};
+static struct shared *shared;
+static char *block;
+
+static int one(enum call call, size_t rank, int k)
+{
+    static char data[1200000];
+    int size = sharedmem_size(), root = (size - 1 + k) % size;
+    void *new;
+    double got;
+    switch (call) {
+    case ALL:
+        got = sharedmem_all_double((double)rank + k, SHAREDMEM_SUM);
+        if (isnan(got))
+            return 1;
+        shared->wrong += got != size * (size - 1) / 2 + k * size;
+        return 0;
+    case SMALL:
+    case BOARD:
+    case LARGE:
+    case SHARED: {
+        size_t n = call == SMALL ? 12 : call == BOARD ? 5000 : call == LARGE ? sizeof data : 700000;
+        char *p = call == SHARED && (int)rank == root ? block : data;
+        memset(p, (int)rank == root ? k + 1 : 0, n);
+        if (sharedmem_bcast(p, n, root) != 0)
+            return 1;
+        shared->wrong += (int)rank != root && (p[0] != k + 1 || p[n - 1] != k + 1);
+        return 0;
+    }
+    default:
+        new = sharedmem_team_calloc(1, 3000);
+        if (new == NULL)
+            return 1;
+        k = sharedmem_barrier();
+        if (rank == 0)
+            sharedmem_free(new);
+        return k;
+    }
+}
+
+static int body(size_t rank, void *result, void *context)
+{
+    (void)result;
+    for (int k = 0; k < 4; k++) {
+        if (k == 1 && rank == shared->bad)
+            fault_arm(shared->step);
+        if (one(*(enum call *)context, rank, k) != 0)
+            return 1;
+    }
+    if (rank == shared->bad)
+        fault_arm(0);
+    shared->done++;
+    return 0;
+}
+
+static uint64_t blocks(void)
+{
+    struct heap_statistics statistics;
+
+    heap_statistics_read(&statistics);
+    return statistics.n_blocks;
+}
+
+/* One parallel call in which who dies at its step'th store, or lives if there are less. Returns what is wrong. */
+static int die_once(enum call call, int np, size_t who, unsigned long step, int *died)
+{
+    uint64_t before = blocks();
+    sharedmem_error error;
+    int wrong, result;
+
+    memset(shared, 0, sizeof *shared);
+    shared->bad = who;
+    shared->step = step;
+    result = sharedmem_parallel(np, body, &call, .error = &error);
+    if (result == 0)
+        wrong = shared->done != (size_t)np;
+    else
+        wrong = error.kind != SHAREDMEM_ERROR_SIGNAL || error.rank != (int)who || errno != ECANCELED;
+    *died += result != 0;
+    /* A dead member's block in flight may be lost, no more. */
+    return wrong + (blocks() > before + (result != 0)) + (shared->wrong != 0) + (heap_check(NULL) != 0) +
+           (test_children() != 0);
+}
+
+static void die_everywhere(enum call call, int np)
+{
+    /* Where there are many ranks, the one in the middle is as good as any other. */
+    size_t next = np > 3 ? (size_t)np - 2 : 1;
+    int wrong = 0, died = 0;
+
+    for (unsigned long step = 1; step <= N_STEPS; step += test_under_valgrind() ? 7 : 1) {
+        for (size_t who = 1; who < (size_t)np; who += next)
+            wrong += die_once(call, np, who, step, &died);
+    }
+    test_int(0, wrong, "%s, %d ranks", names[call], np);
+    test_ok(died > 0, "%s, %d ranks: %d died", names[call], np, died);
+}
+
+int main(void)
+{
+    static const int nps[] = {2, 5}; /* the two ways of barriers */
+
+    test_begin(120);
+    setenv("SHAREDMEM_HEAP", "64M", 1);
+    shared = sharedmem_calloc(1, sizeof *shared);
+    block = sharedmem_calloc(1, 1 << 20);
+    for (enum call call = 0; call < N_CALLS; call++) {
+        for (size_t i = 0; i < sizeof nps / sizeof *nps; i++)
+            die_everywhere(call, nps[i]);
+    }
+    return test_end();
+}

@@ -1,0 +1,542 @@
+/*
+ * The program that the tests of smrrun run as ranks: t/rank MODE [ARGUMENT]... Made of the public header alone,
+ * as programs of users are. Modes that some rank ends in say so by "rank 2": there are more than two ranks
+ * then.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sharedmem.h>
+
+/* The rank that ends, or does not come. */
+#define WHO 2
+
+static int rank, size;
+
+static void sleep_ms(long ms)
+{
+    struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        ;
+}
+
+static int number(char **arguments, int otherwise)
+{
+    return arguments[0] != NULL ? atoi(arguments[0]) : otherwise;
+}
+
+/* Prints one line at once, whole: others may be waiting for it. */
+static void say(const char *text)
+{
+    printf("%s\n", text);
+    fflush(stdout);
+}
+
+/* ---- Who, and in what order ---- */
+
+/* Needs no other rank. */
+static int who(char **arguments)
+{
+    (void)arguments;
+    printf("rank %d of %d\n", rank, size);
+    return 0;
+}
+
+static int hello(char **arguments)
+{
+    SHAREDMEM_ORDERED
+    {
+        printf("rank %d of %d%s%s\n", rank, size, arguments[0] != NULL ? " " : "",
+               arguments[0] != NULL ? arguments[0] : "");
+    }
+    return 0;
+}
+
+/* turns [N]: rounds of ordered regions; in every third a line in two pieces, and one on stderr. */
+static int turns(char **arguments)
+{
+    for (int round = 0; round < number(arguments, 10); round++) {
+        SHAREDMEM_ORDERED
+        {
+            printf("%d ", round);
+            if (round % 3 == 0)
+                fflush(stdout);
+            printf("%d\n", rank);
+        }
+    }
+    return 0;
+}
+
+/* skip: rank 2 ends after its first turn, and is passed over from then on. */
+static int skip(char **arguments)
+{
+    (void)arguments;
+    for (int round = 0; round < 3; round++) {
+        SHAREDMEM_ORDERED
+        {
+            printf("%d %d\n", round, rank);
+        }
+        if (rank == WHO)
+            return 0;
+    }
+    return 0;
+}
+
+/* lines [N]: each rank writes N lines "RANK NUMBER LENGTH xxx", of that length; a quarter in two writes. */
+static int lines(char **arguments)
+{
+    static const int lengths[] = {70, 300, 20000, 90};
+    static char line[20001];
+
+    for (int i = 0; i < number(arguments, 100); i++) {
+        int length = lengths[i % 4];
+        int head = snprintf(line, sizeof line, "%d %d %d ", rank, i, length);
+
+        memset(line + head, 'x', (size_t)(length - head));
+        line[length] = '\n';
+        head = i % 4 == 3 ? head : 0;
+        if (write(STDOUT_FILENO, line, (size_t)head) < 0 ||
+            write(STDOUT_FILENO, line + head, (size_t)(length + 1 - head)) < 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* ---- Meeting ---- */
+
+static int barriers(char **arguments)
+{
+    for (int i = 0; i < number(arguments, 100); i++)
+        sharedmem_barrier();
+    if (rank == 0)
+        say("all met");
+    return 0;
+}
+
+static int init(char **arguments)
+{
+    (void)arguments;
+    if (sharedmem_init() != 0 || sharedmem_finalize() != 0)
+        return 1;
+    return 0;
+}
+
+/* late [N]: rank 2 comes when the others have waited for a while. */
+static int late(char **arguments)
+{
+    if (rank == WHO)
+        sleep_ms(200);
+    return barriers(arguments);
+}
+
+/* absent: rank 2 ends without having needed the others, who wait for it. */
+static int absent(char **arguments)
+{
+    (void)arguments;
+    if (rank != WHO)
+        sharedmem_barrier();
+    return 0;
+}
+
+/* wait: all but rank 2 wait in a barrier for ever. */
+static int wait_for_ever(char **arguments)
+{
+    (void)arguments;
+    sharedmem_barrier();
+    say("ready");
+    while (rank == WHO)
+        pause();
+    sharedmem_barrier();
+    return 0;
+}
+
+/* ---- Ending ---- */
+
+/* A real fault, which no compiler and no sanitizer sees coming. */
+static void fault(void)
+{
+    volatile char *page = mmap(NULL, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    *page = 1;
+}
+
+static int end_badly(size_t i, void *result, void *context)
+{
+    (void)result;
+    (void)context;
+    return i == 3 ? sharedmem_fail(7, "item three is bad") : 0;
+}
+
+static int crash(size_t i, void *result, void *context)
+{
+    (void)result;
+    (void)context;
+    if (i == 3)
+        fault();
+    return 0;
+}
+
+/* Ends this process in the way that how names; where it is none, with that exit status. */
+static int end_by(const char *how)
+{
+    if (strcmp(how, "segv") == 0)
+        fault();
+    if (strcmp(how, "abort") == 0)
+        abort();
+    if (strcmp(how, "kill") == 0)
+        raise(SIGKILL);
+    if (strcmp(how, "abort7") == 0)
+        sharedmem_abort(7);
+    if (strcmp(how, "uncaught") == 0)
+        sharedmem_critical_begin("a name that is far too long for any critical region", SHAREDMEM_HERE);
+    if (strcmp(how, "map-crash") == 0)
+        sharedmem_map(8, crash, NULL, .np = 2);
+    if (strcmp(how, "map") == 0)
+        sharedmem_map(8, end_badly, NULL, .np = 2);
+    return atoi(how);
+}
+
+/* end HOW: rank 2 ends, while the others wait for it in a barrier. */
+static int end(char **arguments)
+{
+    sharedmem_barrier();
+    if (rank == WHO)
+        return end_by(arguments[0]);
+    sharedmem_barrier();
+    return 0;
+}
+
+/* alone HOW: the same, where no rank uses the library any further. */
+static int end_alone(char **arguments)
+{
+    if (rank == WHO)
+        return end_by(arguments[0]);
+    while (pause() != 0)
+        ;
+    return 0;
+}
+
+/* ---- Memory ---- */
+
+struct node {
+    struct node *next;
+    int64_t value;
+};
+
+/* Each rank makes a node of its own, and follows those of all the others through a ring of pointers. */
+static int pointers(char **arguments)
+{
+    struct node **nodes = sharedmem_team_calloc((size_t)size, sizeof(struct node *));
+    int64_t sum = 0;
+
+    (void)arguments;
+    if (nodes == NULL)
+        return 1;
+    nodes[rank] = sharedmem_malloc(sizeof(struct node));
+    nodes[rank]->value = rank + 1;
+    sharedmem_barrier();
+    nodes[rank]->next = nodes[(rank + 1) % size];
+    sharedmem_barrier();
+    for (struct node *node = nodes[rank]; (sum += node->value) && node->next != nodes[rank];)
+        node = node->next;
+    if (sum != (int64_t)size * (size + 1) / 2 || sharedmem_all_int64(sum, SHAREDMEM_SUM) != sum * size)
+        return 1;
+    sharedmem_free(nodes[rank]);
+    return 0;
+}
+
+/* first CALL: the collective is the first that is called at all. */
+static int first(char **arguments)
+{
+    int value = rank + 40;
+
+    if (strcmp(arguments[0], "bcast") == 0)
+        return sharedmem_bcast(&value, sizeof value, WHO) != 0 || value != WHO + 40;
+    if (strcmp(arguments[0], "all_int64") == 0)
+        return sharedmem_all_int64(rank, SHAREDMEM_MAX) != size - 1;
+    if (strcmp(arguments[0], "all_double") == 0)
+        return sharedmem_all_double(rank, SHAREDMEM_MIN) != 0.0 ||
+               sharedmem_all_double(0.5, SHAREDMEM_SUM) != 0.5 * size;
+    if (strcmp(arguments[0], "team_calloc") == 0) {
+        _Atomic int *counter = sharedmem_team_calloc(1, sizeof *counter);
+
+        atomic_fetch_add(counter, 1);
+        sharedmem_barrier();
+        return atomic_load(counter) != size;
+    }
+    if (strcmp(arguments[0], "malloc") == 0)
+        sharedmem_free(sharedmem_malloc(100));
+    return sharedmem_size() != size;
+}
+
+/* critical [N]: all add to one number, which is not atomic. */
+static int critical(char **arguments)
+{
+    int n = number(arguments, 1000);
+    volatile int64_t *counter = sharedmem_team_calloc(1, sizeof *counter);
+
+    for (int i = 0; i < n; i++) {
+        SHAREDMEM_CRITICAL
+        {
+            *counter += 1;
+        }
+    }
+    sharedmem_barrier();
+    if (rank == 0)
+        printf("counted %lld of %lld\n", (long long)*counter, (long long)n * size);
+    return 0;
+}
+
+/* held: rank 2 dies in a critical region, after which the others take it. */
+static int held(char **arguments)
+{
+    (void)arguments;
+    sharedmem_barrier();
+    if (rank != WHO)
+        sleep_ms(100);
+    SHAREDMEM_CRITICAL
+    {
+        if (rank == WHO)
+            raise(SIGKILL);
+        say("entered");
+    }
+    return 0;
+}
+
+static int square(size_t i, void *result, void *context)
+{
+    (void)context;
+    *(int64_t *)result = (int64_t)(i * i);
+    return sharedmem_rank() < 0 || sharedmem_size() != 2;
+}
+
+/* Each rank has a map of its own, with two workers, whose results lie in the memory of all. */
+static int map(char **arguments)
+{
+    int64_t *results = sharedmem_team_calloc(100 * (size_t)size, sizeof *results);
+    int64_t sum = 0;
+
+    (void)arguments;
+    sharedmem_map(100, square, NULL, .np = 2, .results = results + 100 * (size_t)rank,
+                  .result_size = sizeof *results);
+    if (sharedmem_rank() != rank || sharedmem_size() != size)
+        return 1;
+    sharedmem_barrier();
+    for (size_t i = 0; i < 100 * (size_t)size; i++)
+        sum += results[i];
+    return sum != (int64_t)328350 * size;
+}
+
+/* heap MIB: whether so much can be had. */
+static int heap(char **arguments)
+{
+    void *block;
+
+    sharedmem_barrier();
+    block = sharedmem_malloc((size_t)number(arguments, 1) << 20);
+    if (rank == 0)
+        say(block != NULL ? "enough" : strerror(errno));
+    sharedmem_barrier();
+    sharedmem_free(block);
+    return 0;
+}
+
+/* ---- Other processes of a rank ---- */
+
+/* helper: once it is part of the job, rank 1 starts itself again, as a process with its environment. */
+static int helper(char **arguments)
+{
+    char command[4096];
+    int status = 0;
+
+    sharedmem_barrier();
+    /* arguments[-2] is this program's name. */
+    snprintf(command, sizeof command, "%s hello helper", arguments[-2]);
+    if (rank == 1)
+        status = system(command);
+    sharedmem_barrier();
+    return status != 0;
+}
+
+/* forked: the same by a fork alone: the copy is no rank either. */
+static int forked(char **arguments)
+{
+    pid_t child = -1;
+    int status = 0;
+
+    (void)arguments;
+    sharedmem_barrier();
+    if (rank == 1)
+        child = fork();
+    if (child == 0) {
+        printf("rank %d of %d forked\n", sharedmem_rank(), sharedmem_size());
+        sharedmem_barrier();
+        exit(0);
+    }
+    if (child > 0)
+        waitpid(child, &status, 0);
+    sharedmem_barrier();
+    return status != 0;
+}
+
+/* close-exec PROGRAM [ARGUMENT]...: as wrappers do that are afraid of what they inherit. */
+static int close_exec(char **arguments)
+{
+    for (int fd = 3; fd < 1024; fd++)
+        close(fd);
+    execvp(arguments[0], arguments);
+    return 127;
+}
+
+/* ---- Signals ---- */
+
+static const int counted[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
+static const char *const names[] = {"HUP", "INT", "TERM", "USR1", "USR2", "CONT", "WINCH"};
+#define N_COUNTED (sizeof counted / sizeof *counted)
+
+static volatile sig_atomic_t counts[NSIG];
+
+static void count(int signal)
+{
+    counts[signal]++;
+}
+
+static bool has_come(void)
+{
+    for (size_t i = 0; i < N_COUNTED; i++) {
+        if (counts[counted[i]] != 0)
+            return true;
+    }
+    return false;
+}
+
+/* signals [MS]: waits for a signal, and MS longer for others; then says how many of each came. */
+static int count_signals(char **arguments)
+{
+    struct sigaction action = {.sa_handler = count};
+
+    for (size_t i = 0; i < N_COUNTED; i++)
+        sigaction(counted[i], &action, NULL);
+    say("ready");
+    while (!has_come())
+        sleep_ms(1);
+    sleep_ms(number(arguments, 200));
+    for (size_t i = 0; i < N_COUNTED; i++) {
+        if (counts[counted[i]] != 0)
+            printf("rank %d: %s %d\n", rank, names[i], (int)counts[counted[i]]);
+    }
+    return 0;
+}
+
+/* save: SIGTERM lets it save its work, which takes a while, and end well. */
+static int save(char **arguments)
+{
+    struct sigaction action = {.sa_handler = count};
+
+    (void)arguments;
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    say("ready");
+    while (!has_come())
+        sleep_ms(1);
+    sleep_ms(300);
+    say("saved");
+    return 0;
+}
+
+/* stubborn: ignores what it can, and waits for ever. */
+static int stubborn(char **arguments)
+{
+    (void)arguments;
+    for (size_t i = 0; i < N_COUNTED; i++)
+        signal(counted[i], SIG_IGN);
+    say("ready");
+    while (pause() != 0)
+        ;
+    return 0;
+}
+
+/* ask: rank 0 asks for a name and reads it, while the others wait. */
+static int ask(char **arguments)
+{
+    char name[64] = "";
+
+    (void)arguments;
+    if (rank == 0) {
+        printf("your name? ");
+        fflush(stdout);
+        if (fgets(name, sizeof name, stdin) == NULL)
+            return 1;
+        name[strcspn(name, "\n")] = '\0';
+    } else if (getchar() != EOF) {
+        return 1;
+    }
+    sharedmem_bcast(name, sizeof name, 0);
+    SHAREDMEM_ORDERED
+    {
+        printf("rank %d: %s\n", rank, name);
+    }
+    return 0;
+}
+
+struct mode {
+    const char *name;
+    int (*run)(char **arguments);
+};
+
+static const struct mode modes[] = {
+    {"who", who},
+    {"hello", hello},
+    {"turns", turns},
+    {"skip", skip},
+    {"lines", lines},
+    {"barriers", barriers},
+    {"init", init},
+    {"late", late},
+    {"absent", absent},
+    {"wait", wait_for_ever},
+    {"end", end},
+    {"end-alone", end_alone},
+    {"pointers", pointers},
+    {"first", first},
+    {"critical", critical},
+    {"held", held},
+    {"map", map},
+    {"heap", heap},
+    {"helper", helper},
+    {"forked", forked},
+    {"close-exec", close_exec},
+    {"signals", count_signals},
+    {"save", save},
+    {"stubborn", stubborn},
+    {"ask", ask},
+};
+
+int main(int argc, char **argv)
+{
+    bool is_wrapper = argc > 1 && strcmp(argv[1], "close-exec") == 0;
+
+    /* A wrapper is no rank itself. */
+    if (!is_wrapper) {
+        rank = sharedmem_rank();
+        size = sharedmem_size();
+    }
+    for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof *modes; i++) {
+        if (strcmp(argv[1], modes[i].name) == 0)
+            return modes[i].run(argv + 2);
+    }
+    fprintf(stderr, "usage: rank MODE [ARGUMENT]...\n");
+    return 2;
+}

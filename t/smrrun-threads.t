@@ -1,0 +1,25 @@
+#!/bin/sh
+# Ranks with threads of their own.
+. "${srcdir:-.}/t/tap.sh"
+. "${srcdir:-.}/t/smrrun.sh"
+
+begin_smrrun 60
+threads=$tap_build/t/rank-threads
+
+failed=0
+for _ in $(seq "${rounds:-20}"); do
+    "$smrrun" -n 3 "$threads" both-first >out 2>err || { failed=$((failed + 1)) && tap_explain "$(cat err)"; }
+done
+is 0 "$failed" "two threads make the first calls at once, ${rounds:-20} times"
+gives 0 "a rank lives on without the thread that joined" "$smrrun" -n 2 "$threads" joiner-ends
+says "" "a rank lives on without the thread that joined: nothing is said"
+gives 0 "and without its first thread" "$smrrun" -n 2 "$threads" main-ends
+mkfifo nothing
+sleep 20 >nothing &
+sleeper=$!
+gives 7 "abort while a thread reads stdin" "$smrrun" --timeout 15 -n 3 "$threads" abort-while-reading <nothing
+says '^smrrun: rank 0 .*sharedmem_abort\(7\) was called' "abort while a thread reads stdin: one line"
+kill "$sleeper"
+wait "$sleeper" 2>/dev/null
+none_left "nothing is left"
+finish

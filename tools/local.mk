@@ -1,0 +1,30 @@
+# The launcher: everything but main as a library of its own, for the unit tests.
+noinst_LTLIBRARIES += tools/libsmrrun.la
+tools_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
+tools_libsmrrun_la_SOURCES = \
+	tools/smrrun/batch.c tools/smrrun/batch.h \
+	tools/smrrun/channel.c tools/smrrun/channel.h \
+	tools/smrrun/face.c tools/smrrun/face.h \
+	tools/smrrun/keeper.c tools/smrrun/keeper.h tools/smrrun/keeper_ends.c tools/smrrun/keeper_signals.c \
+	tools/smrrun/keeper_state.h \
+	tools/smrrun/line.c tools/smrrun/line.h \
+	tools/smrrun/options.c tools/smrrun/options.h \
+	tools/smrrun/output.c tools/smrrun/output.h \
+	tools/smrrun/plan.c tools/smrrun/plan.h \
+	tools/smrrun/program.c tools/smrrun/program.h \
+	tools/smrrun/report.c tools/smrrun/report.h \
+	tools/smrrun/sink.c tools/smrrun/sink.h \
+	tools/smrrun/start.c tools/smrrun/start.h \
+	tools/smrrun/verdict.c tools/smrrun/verdict.h
+tools_libsmrrun_la_CPPFLAGS = $(tools_cppflags)
+tools_libsmrrun_la_LIBADD = src/libinternal.la
+
+bin_PROGRAMS += smrrun
+smrrun_SOURCES = tools/smrrun/main.c
+smrrun_CPPFLAGS = $(tools_cppflags)
+# The unwinder, which C never needs, from within: one library less to load at each start.
+smrrun_LDFLAGS = $(AM_LDFLAGS) -XCClinker -static-libgcc
+smrrun_LDADD = tools/libsmrrun.la
+
+# The compiler wrapper, made by configure.
+bin_SCRIPTS += smrcc

@@ -1,0 +1,54 @@
+/*
+ * options.h: the command line of smrrun. One table in options.c says each option once: its spellings, what
+ * value it takes, and its line of help; parser and help are made of it.
+ */
+#ifndef SMRRUN_OPTIONS_H
+#define SMRRUN_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define OPTIONS_MAX_RANKS 4096
+
+enum options_bind { OPTIONS_BIND_SHARE, OPTIONS_BIND_NONE };
+
+struct options {
+    int n_ranks;   /* 0: not given */
+    int n_threads; /* 0: not given */
+    enum options_bind bind;
+    bool is_bind_given;
+    bool report_bindings;
+    bool dry_run;
+    bool keep_going;
+    bool label;
+    bool quiet;
+    bool verbose;
+    uint64_t timeout_ns; /* 0: none */
+    uint64_t grace_ns;   /* from SIGTERM to SIGKILL; 0: at once */
+    uint64_t heap_bytes; /* 0: not given */
+    const char *wdir;    /* NULL: stay here; not looked at yet */
+    char **exports;      /* "VAR=VALUE" of -x in the order given, as many as n_exports; options_free() */
+    int n_exports;
+    char **program; /* the program and its arguments, NULL at the end; part of argv */
+};
+
+enum options_answer {
+    OPTIONS_RUN,  /* options are filled: run */
+    OPTIONS_DONE, /* help or version was asked for, and printed to stdout: exit 0 */
+    OPTIONS_BAD   /* message says what is wrong and what to type instead: exit 125 */
+};
+
+/*
+ * Reads the command line, NULL at its end. Options end at the first word that is none, which is the program,
+ * or at --. Long options may be cut as long as they are unique, and take their value as --name=value or as
+ * the next word; with one dash, as MPI's launchers have them, only whole: -np 4. Letters may share a word:
+ * -lvn4. The last of several counts, but -x adds.
+ * message: gets one line without a newline and without "smrrun: ", cut to size; "" where all is well.
+ */
+enum options_answer options_parse(struct options *options, int argc, char **argv, char *message, size_t size);
+
+/* Frees what options_parse() allocated. Any outcome of it is fine. */
+void options_free(struct options *options);
+
+#endif

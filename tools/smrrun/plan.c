@@ -1,0 +1,220 @@
+#include "smrrun/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static int at_least_one(int n)
+{
+    return n > 1 ? n : 1;
+}
+
+bool plan_needs_topology(const struct options *options, const struct batch *batch,
+                         const struct plan_machine *machine)
+{
+    int n_ranks = options->n_ranks > 0 ? options->n_ranks : batch->n_ranks;
+    bool has_ranks = n_ranks > 0;
+    bool has_threads = options->n_threads > 0 || machine->has_omp_threads || batch->n_threads > 0;
+
+    /* More ranks than processors are not bound, and have one thread each, whatever the cores are. */
+    if (machine->n_pus > 0 && n_ranks > machine->n_pus && !options->report_bindings && !options->dry_run)
+        return false;
+    return options->bind != OPTIONS_BIND_NONE || !has_ranks || !has_threads || options->report_bindings;
+}
+
+/* The cores that this job may use: its grant and quota count where they are less than what is there. */
+static int usable_cores(const struct batch *batch, const struct plan_machine *machine)
+{
+    int cores = OPTIONS_MAX_RANKS;
+
+    if (machine->topology != NULL)
+        cores = machine->topology->n_cores;
+    else if (machine->n_pus > 0)
+        cores = machine->n_pus;
+
+    if (batch->n_cores > 0)
+        cores = smaller(cores, batch->n_cores);
+    if (machine->quota > 0)
+        cores = smaller(cores, machine->quota);
+    return at_least_one(cores);
+}
+
+static void count_ranks(struct plan *plan, const struct options *options, const struct batch *batch,
+                        int cores)
+{
+    int threads = at_least_one(options->n_threads > 0 ? options->n_threads : batch->n_threads);
+
+    if (options->n_ranks > 0) {
+        plan->n_ranks = options->n_ranks;
+        snprintf(plan->source, sizeof plan->source, "-n");
+    } else if (batch->n_ranks > 0) {
+        plan->n_ranks = smaller(batch->n_ranks, OPTIONS_MAX_RANKS);
+        snprintf(plan->source, sizeof plan->source, "%s of %s", batch->source, batch->system);
+    } else {
+        plan->n_ranks = smaller(at_least_one(cores / threads), OPTIONS_MAX_RANKS);
+        plan->is_default = true;
+        snprintf(plan->source, sizeof plan->source, "%d core%s%s", cores, cores == 1 ? "" : "s",
+                 threads > 1 ? " / threads of a rank" : "");
+    }
+}
+
+static void count_threads(struct plan *plan, const struct options *options, const struct batch *batch,
+                          const struct plan_machine *machine, int cores)
+{
+    int share = at_least_one(cores / plan->n_ranks);
+    long used;
+
+    if (options->n_threads > 0)
+        plan->n_threads = options->n_threads;
+    else if (machine->has_omp_threads)
+        plan->n_threads = 0;
+    else
+        plan->n_threads = batch->n_threads > 0 ? batch->n_threads : share;
+    used = plan->n_threads > 0 ? plan->n_threads : machine->omp_threads;
+    if ((machine->topology != NULL || machine->n_pus > 0) && used > share)
+        snprintf(plan->warning, sizeof plan->warning,
+                 "%d ranks of %ld threads each are more than the %d core%s here; give -t %d, or fewer ranks",
+                 plan->n_ranks, used, cores, cores == 1 ? "" : "s", share);
+}
+
+/* Says why nobody is bound. */
+static void leave_unbound(struct plan *plan, const char *why)
+{
+    binding_plan_destroy(plan->binding);
+    plan->binding = NULL;
+    snprintf(plan->unbound, sizeof plan->unbound, "%s", why);
+}
+
+static int bind_ranks(struct plan *plan, const struct options *options, const struct batch *batch,
+                      const struct plan_machine *machine)
+{
+    const struct topology *topology = machine->topology;
+
+    if (options->bind == OPTIONS_BIND_NONE)
+        return 0;
+    if (plan->is_crowded)
+        leave_unbound(plan, "there are more ranks than processors");
+    if (plan->is_crowded || topology == NULL)
+        return 0;
+    /* Others have the rest, and nobody knows which. */
+    if (!options->is_bind_given && batch->n_cores > 0 && batch->n_cores < topology->n_cores) {
+        leave_unbound(plan,
+                      "the batch system granted fewer cores than this host shows; --bind-to share binds");
+        return 0;
+    }
+    plan->binding = binding_plan_create(topology, plan->n_ranks, BINDING_SHARE);
+    if (plan->binding == NULL)
+        return -1;
+    if (!plan->binding->is_this_machine)
+        leave_unbound(plan, "the topology is not of this machine (HWLOC_XMLFILE or HWLOC_SYNTHETIC)");
+    return 0;
+}
+
+int plan_make(struct plan *plan, const struct options *options, const struct batch *batch,
+              const struct plan_machine *machine, char *message, size_t size)
+{
+    int cores = usable_cores(batch, machine);
+
+    memset(plan, 0, sizeof *plan);
+    count_ranks(plan, options, batch, cores);
+    count_threads(plan, options, batch, machine, cores);
+    plan->is_crowded =
+        plan->n_ranks > (machine->topology != NULL ? machine->topology->n_pus : machine->n_pus) &&
+        (machine->topology != NULL || machine->n_pus > 0);
+    if (bind_ranks(plan, options, batch, machine) == 0)
+        return 0;
+    snprintf(message, size, "out of memory while planning %d ranks", plan->n_ranks);
+    return -1;
+}
+
+void plan_fini(struct plan *plan)
+{
+    binding_plan_destroy(plan->binding);
+    plan->binding = NULL;
+}
+
+/* ---- In words ---- */
+
+/* The cores of package that have a processor among those, counted from the package's first. */
+static void add_package(const struct topology *topology, int package,
+                        bool (*has)(int os_index, const void *argument), const void *argument, char *text,
+                        size_t size)
+{
+    struct text_ranges cores;
+    int first_core = -1, last = -1;
+
+    text_ranges_begin(&cores);
+    for (int p = 0; p < topology->n_pus; p++) {
+        const struct topology_pu *pu = &topology->pus[p];
+
+        if (pu->package != package)
+            continue;
+        if (first_core < 0)
+            first_core = pu->core;
+        if (pu->core != last && has(pu->os_index, argument)) {
+            last = pu->core;
+            text_ranges_add(&cores, (unsigned)(pu->core - first_core));
+        }
+    }
+    if (cores.n > 0)
+        snprintf(text + strlen(text), size - strlen(text), "%spackage %d core%s %s",
+                 text[0] != '\0' ? ", " : "", package, cores.n > 1 ? "s" : "", cores.text);
+}
+
+void plan_describe(const struct topology *topology, bool (*has)(int os_index, const void *argument),
+                   const void *argument, char *text, size_t size)
+{
+    struct text_ranges cpus;
+    char packages[512] = "";
+    int n_packages = 0, highest = -1;
+
+    text_ranges_begin(&cpus);
+    for (int p = 0; p < topology->n_pus; p++) {
+        if (topology->pus[p].package >= n_packages)
+            n_packages = topology->pus[p].package + 1;
+        if (topology->pus[p].os_index > highest)
+            highest = topology->pus[p].os_index;
+    }
+    for (int os_index = 0; os_index <= highest; os_index++) {
+        if (has(os_index, argument))
+            text_ranges_add(&cpus, (unsigned)os_index);
+    }
+    for (int package = 0; package < n_packages; package++)
+        add_package(topology, package, has, argument, packages, sizeof packages);
+    if ((int)cpus.n >= topology->n_pus)
+        snprintf(text, size, "unbound, cpus %s (%s)", cpus.text, packages);
+    else
+        snprintf(text, size, "cpus %s (%s)", cpus.text, packages);
+}
+
+struct row {
+    const struct binding_plan *binding;
+    int rank;
+};
+
+static bool row_has(int os_index, const void *argument)
+{
+    const struct row *row = argument;
+
+    if (row->binding == NULL)
+        return true;
+    for (int i = 0; i < row->binding->width; i++) {
+        if (row->binding->pus[row->rank * row->binding->width + i] == os_index)
+            return true;
+    }
+    return false;
+}
+
+void plan_describe_rank(const struct plan *plan, const struct topology *topology, int rank, char *text,
+                        size_t size)
+{
+    struct row row = {.binding = plan->binding, .rank = rank};
+
+    plan_describe(topology, row_has, &row, text, size);
+}
