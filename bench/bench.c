@@ -17,18 +17,23 @@
 /* Long enough to tell from what starting a contender costs. */
 #define CALIBRATION_NS 4e6
 #define TIME_LIMIT_S   300
+/* Where a table takes longer, whose operations are slow, these are the rounds that it has at least. */
+#define LONG_TABLE_NS 10e9
+#define MIN_ROUNDS    5
 
 static struct {
-    int n_rounds;
-    char **words; /* NULL after the last */
+    int max_rounds;
+    bool is_fixed; /* all of them, however long they take */
+    int n_rounds;  /* of this table */
+    char **words;  /* NULL after the last */
     bool failed;
-} run = {.n_rounds = 15};
+} run = {.max_rounds = 15};
 
 /* One contender's results, by round. */
 struct row {
     const struct bench_contender *contender;
     uint64_t ops;
-    double state; /* BENCH_ABSENT, BENCH_FAILED, or 0 */
+    double state; /* BENCH_ABSENT, BENCH_FAILED, BENCH_HUNG, or 0 */
     double ns[MAX_ROUNDS];
 };
 
@@ -113,17 +118,23 @@ static void run_round(struct row *row, int round)
     aim(row, row->ns[round]);
 }
 
+static bool has_time(uint64_t begin)
+{
+    return run.is_fixed || run.n_rounds < MIN_ROUNDS || (double)(spin_now_ns() - begin) < LONG_TABLE_NS;
+}
+
 static int run_rows(struct row *rows, const struct bench_contender *contenders)
 {
+    const uint64_t begin = spin_now_ns();
     int n = 0;
 
     for (; contenders[n].name != NULL && n < MAX_CONTENDERS; n++) {
         rows[n] = (struct row){.contender = &contenders[n]};
         calibrate(&rows[n]);
     }
-    for (int round = 0; round < run.n_rounds; round++)
+    for (run.n_rounds = 0; run.n_rounds < run.max_rounds && has_time(begin); run.n_rounds++)
         for (int i = 0; i < n; i++)
-            run_round(&rows[i], round);
+            run_round(&rows[i], run.n_rounds);
     return n;
 }
 
@@ -157,6 +168,19 @@ static const struct row *ours_for(const struct row *rows, const struct row *row)
     return ours != row && ours->state == 0 ? ours : NULL;
 }
 
+/* Behind the point; what is many times faster needs more. */
+static int digits(double ratio)
+{
+    return ratio < 0.1 ? 4 : 2;
+}
+
+static const char *state_name(double state)
+{
+    if (state == BENCH_ABSENT)
+        return "not here";
+    return state == BENCH_HUNG ? "hung" : "FAILED";
+}
+
 static void print_row(const struct row *rows, const struct row *row, const struct unit *unit)
 {
     const struct row *ours = ours_for(rows, row);
@@ -164,14 +188,14 @@ static void print_row(const struct row *rows, const struct row *row, const struc
 
     printf("  %-40s", row->contender->name);
     if (row->state != 0) {
-        printf("%10s\n", row->state == BENCH_ABSENT ? "not here" : "FAILED");
+        printf("%10s\n", state_name(row->state));
         return;
     }
     sort(sorted, row->ns);
     printf("%10.2f%10.2f%10.2f", median(row->ns) / unit->ns, sorted[0] / unit->ns,
            sorted[run.n_rounds - 1] / unit->ns);
     if (ours != NULL)
-        printf("%14.2f", median_ratio(ours, row));
+        printf("%14.*f", digits(median_ratio(ours, row)), median_ratio(ours, row));
     printf("\n");
 }
 
@@ -209,17 +233,21 @@ static void print_goal(const struct row *rows, int n, const struct bench_goal *g
     }
     ratio = median_ratio(ours, best);
     met = ratio <= goal->limit || median(ours->ns) <= goal->or_ns;
-    printf("  goal: %s at most %.2f x %s", goal->ours, goal->limit, best->contender->name);
+    printf("  goal: %s at most %.*f x %s", goal->ours, digits(goal->limit), goal->limit,
+           best->contender->name);
     if (goal->or_ns > 0)
         printf(" or %.0f ns", goal->or_ns);
-    printf(": %.2f %s\n", ratio, met ? "met" : "MISSED");
+    printf(": %.*f %s\n", digits(ratio), ratio, met ? "met" : "MISSED");
 }
 
 static void print_table(const struct bench_table *table, const struct row *rows, int n)
 {
     const struct unit *unit = choose_unit(rows, n);
 
-    printf("\n%s, %s per %s\n", table->title, unit->name, table->operation);
+    printf("\n%s, %s per %s", table->title, unit->name, table->operation);
+    if (run.n_rounds < run.max_rounds)
+        printf(", %d rounds", run.n_rounds);
+    printf("\n");
     printf("  %-40s%10s%10s%10s%14s\n", "", "median", "min", "max", "ours / this");
     for (int i = 0; i < n; i++) {
         print_row(rows, &rows[i], unit);
@@ -254,17 +282,17 @@ void bench_begin(int argc, char **argv)
     int option;
 
     while ((option = getopt(argc, argv, "r:")) != -1) {
-        if (option != 'r' || (run.n_rounds = atoi(optarg)) < 1 || run.n_rounds > MAX_ROUNDS) {
+        if (option != 'r' || (run.max_rounds = atoi(optarg)) < 1 || run.max_rounds > MAX_ROUNDS) {
             fprintf(stderr, "usage: %s [-r 1..%d] [WORD]...\n", argv[0], MAX_ROUNDS);
             exit(2);
         }
+        run.is_fixed = true;
     }
     run.words = argv + optind;
     drop_openmp_environment();
-    alarm(TIME_LIMIT_S);
     sched_getaffinity(0, sizeof cpus, &cpus);
     printf("%s: sharedmem %s, %d processors, %d rounds in turn\n", argv[0], sharedmem_version(),
-           CPU_COUNT(&cpus), run.n_rounds);
+           CPU_COUNT(&cpus), run.max_rounds);
     fflush(stdout);
 }
 
@@ -280,8 +308,11 @@ void bench_table(const struct bench_table *table)
 {
     static struct row rows[MAX_CONTENDERS];
 
-    if (is_chosen(table->title))
-        print_table(table, rows, run_rows(rows, table->contenders));
+    if (!is_chosen(table->title))
+        return;
+    alarm(TIME_LIMIT_S);
+    print_table(table, rows, run_rows(rows, table->contenders));
+    alarm(0);
 }
 
 int bench_end(void)

@@ -10,7 +10,8 @@
  *
  * The contenders of a table run in turn, A B C A B C ..., because a machine's speed drifts by more than
  * the differences that count. Each round times a number of operations that takes some 20 ms; ratios are
- * made within a round, and their median is what is compared with a goal.
+ * made within a round, and their median is what is compared with a goal. Where operations take longer, there
+ * are fewer rounds, unless -r says how many.
  */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
@@ -19,9 +20,10 @@
 
 struct bench_contender;
 
-/* What a contender returns in place of nanoseconds: this machine or build does not have it; it went wrong. */
-#define BENCH_ABSENT (-1.0)
-#define BENCH_FAILED (-2.0)
+/* What a contender returns in place of nanoseconds. */
+#define BENCH_ABSENT (-1.0) /* this machine or build does not have it */
+#define BENCH_FAILED (-2.0) /* it went wrong */
+#define BENCH_HUNG   (-3.0) /* it did not end, and is none of ours */
 
 /* Does ops operations; returns the nanoseconds that one takes. It leaves no thread and no child behind. */
 typedef double bench_function(const struct bench_contender *contender, uint64_t ops);
@@ -32,7 +34,7 @@ struct bench_contender {
     int np;               /* members; ours of as many members is what the ratio column compares with */
     uint64_t work;        /* for spin_work() in each operation */
     uint64_t ops;         /* operations a round; 0: what takes some 20 ms, a multiple of np */
-    const char *question; /* of gang_openmp(): what to ask */
+    const char *question; /* of a contender that is a program of its own: what to ask it */
 };
 
 /* That ours takes at most limit times what the best of some others takes. */
@@ -52,7 +54,8 @@ struct bench_table {
 
 /*
  * Starts a program: reads its arguments, [-r ROUNDS] [WORD]..., where a word chooses the tables that have
- * it in their title. Drops OMP_* and GOMP_* from the environment. What hangs is ended after five minutes.
+ * it in their title. Drops OMP_* and GOMP_* from the environment. A table that takes more than five minutes
+ * hangs, and ends the program.
  */
 void bench_begin(int argc, char **argv);
 

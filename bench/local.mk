@@ -1,10 +1,10 @@
 # The benchmarks: each answers one question side by side with its peers. Built and run by make bench only.
-bench_programs = bench/map bench/critical bench/ordered bench/barrier
+bench_programs = bench/map bench/critical bench/ordered bench/barrier bench/collective bench/launch
 bench_shared = bench/bench.c bench/bench.h bench/gang.c bench/gang.h bench/gate.h bench/spin.h
 bench_ldflags = $(AM_LDFLAGS) -no-install -pthread
 
-EXTRA_PROGRAMS = $(bench_programs) bench/openmp
-CLEANFILES += $(EXTRA_PROGRAMS)
+EXTRA_PROGRAMS = $(bench_programs) bench/openmp bench/rank
+CLEANFILES += $(EXTRA_PROGRAMS) $(bench_mpi)
 
 bench_map_SOURCES = bench/map.c $(bench_shared)
 bench_map_LDFLAGS = $(bench_ldflags)
@@ -22,17 +22,49 @@ bench_barrier_SOURCES = bench/barrier.c $(bench_shared)
 bench_barrier_LDFLAGS = $(bench_ldflags)
 bench_barrier_LDADD = libsharedmem.la
 
+# These two start jobs of smrrun, whose ranks run bench/rank.
+bench_collective_SOURCES = bench/collective.c bench/job.c bench/job.h bench/bench.c bench/bench.h bench/spin.h
+bench_collective_LDFLAGS = $(bench_ldflags)
+bench_collective_LDADD = libsharedmem.la
+
+bench_launch_SOURCES = bench/launch.c bench/job.c bench/job.h bench/bench.c bench/bench.h bench/spin.h
+bench_launch_LDFLAGS = $(bench_ldflags)
+bench_launch_LDADD = libsharedmem.la
+
+bench_rank_SOURCES = bench/rank.c bench/spin.h
+bench_rank_LDFLAGS = $(bench_ldflags)
+bench_rank_LDADD = libsharedmem.la
+
 # OpenMP's side, where the compiler has it; the others run it and do without where it is not there.
 bench_openmp_SOURCES = bench/openmp.c bench/gate.h bench/spin.h
 bench_openmp_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 bench_openmp_LDADD =
 
+# MPI's side, where it is installed. configure and the library know nothing of it: it is looked for here, by
+# the names of Debian; others can be given, make bench MPICC_MPICH=/opt/mpich/bin/mpicc MPIEXEC_MPICH=...
+MPICC_MPICH = mpicc.mpich
+MPIEXEC_MPICH = mpiexec.hydra
+MPICC_OPENMPI = mpicc.openmpi
+MPIEXEC_OPENMPI = mpirun.openmpi
+bench_mpi = bench/mpi-mpich bench/mpi-openmpi
+EXTRA_DIST += bench/mpi.c
+
+# Without compiler and launcher there is nothing, and the tables say "not here".
+bench/mpi-mpich: bench/mpi.c
+	@if command -v $(MPICC_MPICH) >/dev/null && command -v $(MPIEXEC_MPICH) >/dev/null; then \
+	$(MKDIR_P) bench && $(MPICC_MPICH) -std=gnu11 $(CFLAGS) -o $@ $(srcdir)/bench/mpi.c; fi
+bench/mpi-openmpi: bench/mpi.c
+	@if command -v $(MPICC_OPENMPI) >/dev/null && command -v $(MPIEXEC_OPENMPI) >/dev/null; then \
+	$(MKDIR_P) bench && $(MPICC_OPENMPI) -std=gnu11 $(CFLAGS) -o $@ $(srcdir)/bench/mpi.c; fi
+
 # make bench BENCH_FLAGS='-r 31 critical' passes that to each program: 31 rounds, tables with this word.
 BENCH_FLAGS =
-bench_peers =
+bench_peers = smrrun bench/rank $(bench_mpi)
 if HAVE_OPENMP
 bench_peers += bench/openmp
 endif
 .PHONY: bench
 bench: $(bench_programs) $(bench_peers)
-	@for program in $(bench_programs); do ./$$program $(BENCH_FLAGS) || exit 1; echo; done
+	@MPIEXEC_MPICH='$(MPIEXEC_MPICH)' MPIEXEC_OPENMPI='$(MPIEXEC_OPENMPI)'; \
+	export MPIEXEC_MPICH MPIEXEC_OPENMPI; \
+	for program in $(bench_programs); do ./$$program $(BENCH_FLAGS) || exit 1; echo; done

@@ -1,0 +1,169 @@
+/*
+ * How long it takes to start 2, 16 and 64 ranks and to see them end, beside MPI's launchers, and the floor:
+ * processes of the same program, started one after the other, that meet twice.
+ */
+#include <fcntl.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "job.h"
+#include "spin.h"
+
+#define MAX_RANKS 64
+
+/* ---- Launchers ---- */
+
+static double launch(const struct bench_contender *contender, uint64_t ops, enum job_launcher launcher)
+{
+    double sum = 0, ns;
+
+    for (uint64_t i = 0; i < ops; i++) {
+        ns = job_time(launcher, contender->np, contender->question);
+        if (ns < 0)
+            return ns;
+        sum += ns;
+    }
+    return sum / (double)ops;
+}
+
+static double smrrun(const struct bench_contender *contender, uint64_t ops)
+{
+    return launch(contender, ops, JOB_SMRRUN);
+}
+
+static double smrrun_blind(const struct bench_contender *contender, uint64_t ops)
+{
+    return launch(contender, ops, JOB_SMRRUN_BLIND);
+}
+
+static double mpich(const struct bench_contender *contender, uint64_t ops)
+{
+    return launch(contender, ops, JOB_MPICH);
+}
+
+static double openmpi(const struct bench_contender *contender, uint64_t ops)
+{
+    return launch(contender, ops, JOB_OPENMPI);
+}
+
+/* ---- Floors ---- */
+
+/* The processor that the rank-th process is put on. */
+static int processor_of(int rank)
+{
+    cpu_set_t cpus;
+    int cpu = 0;
+
+    if (sched_getaffinity(0, sizeof cpus, &cpus) != 0)
+        return -1;
+    rank %= CPU_COUNT(&cpus);
+    for (; !CPU_ISSET(cpu, &cpus) || rank-- > 0; cpu++)
+        ;
+    return cpu;
+}
+
+/* Starts and ends so many. Returns whether all ended well. */
+static bool run_all(const char *const *argv, int np, bool is_bound)
+{
+    pid_t pids[MAX_RANKS];
+    bool right = true;
+
+    for (int rank = 0; rank < np; rank++)
+        pids[rank] = job_spawn(argv, JOB_NOWHERE, is_bound ? processor_of(rank) : -1);
+    for (int rank = 0; rank < np; rank++)
+        right = job_wait(pids[rank]) == 0 && right;
+    return right;
+}
+
+/* Processes that meet twice in memory that they inherit. */
+static bool run_members(int np, bool is_bound)
+{
+    const char *argv[] = {job_path("bench/rank"), "floor", NULL, NULL, NULL};
+    char fd_text[16], np_text[16];
+    int fd = memfd_create("meeting", 0);
+    bool right;
+
+    if (fd < 0 || ftruncate(fd, 4096) != 0) {
+        perror("memfd");
+        exit(EXIT_FAILURE);
+    }
+    snprintf(fd_text, sizeof fd_text, "%d", fd);
+    snprintf(np_text, sizeof np_text, "%d", np);
+    argv[2] = fd_text;
+    argv[3] = np_text;
+    right = run_all(argv, np, is_bound);
+    close(fd);
+    return right;
+}
+
+static double spawn(const struct bench_contender *contender, uint64_t ops, bool is_bound)
+{
+    const char *argv[] = {contender->question, NULL};
+    uint64_t begin = spin_now_ns();
+
+    for (uint64_t i = 0; i < ops; i++) {
+        bool right = *contender->question == '/' ? run_all(argv, contender->np, is_bound)
+                                                 : run_members(contender->np, is_bound);
+
+        if (!right)
+            return BENCH_FAILED;
+    }
+    return (double)(spin_now_ns() - begin) / (double)ops;
+}
+
+static double spawn_bound(const struct bench_contender *contender, uint64_t ops)
+{
+    return spawn(contender, ops, true);
+}
+
+static double spawn_unbound(const struct bench_contender *contender, uint64_t ops)
+{
+    return spawn(contender, ops, false);
+}
+
+/* ---- The tables ---- */
+
+/* Of 16 ranks that join and leave. What hwloc takes to load, where smrrun needs it, is in no floor. */
+static const struct bench_goal goals[] = {
+    {1.5, "smrrun --bind-to none -t 1", {"floor: spawn, bound", "floor: spawn, unbound"}, 0},
+    {1 / 40., "smrrun", {"MPICH", "Open MPI"}, 0},
+    {0, NULL, {NULL}, 0},
+};
+
+static void compare(int np, const char *question)
+{
+    /* Some at a time where one is over so soon that any other program's turn shows in it. */
+    const uint64_t ops = np < 16 ? 8 : 1;
+    const struct bench_contender contenders[] = {
+        {.name = "smrrun", .run = smrrun, .np = np, .ops = ops, .question = question},
+        {.name = "smrrun --bind-to none -t 1",
+         .run = smrrun_blind,
+         .np = np,
+         .ops = ops,
+         .question = question},
+        {.name = "floor: spawn, bound", .run = spawn_bound, .np = np, .ops = ops, .question = question},
+        {.name = "floor: spawn, unbound", .run = spawn_unbound, .np = np, .ops = ops, .question = question},
+        {.name = "MPICH", .run = mpich, .np = np, .ops = 1, .question = question},
+        {.name = "Open MPI", .run = openmpi, .np = np, .ops = 1, .question = question},
+        {.name = NULL},
+    };
+    bool joins = *question != '/';
+    char title[64];
+
+    snprintf(title, sizeof title, "launch of %d ranks, %s", np, joins ? "join and leave" : question);
+    bench_table(&(struct bench_table){title, "job", contenders, joins && np == 16 ? goals : NULL});
+}
+
+int main(int argc, char **argv)
+{
+    bench_begin(argc, argv);
+    for (int np = 2; np <= MAX_RANKS; np = np == 2 ? 16 : 4 * np) {
+        compare(np, "join");
+        compare(np, "/bin/true");
+    }
+    return bench_end();
+}
