@@ -183,7 +183,7 @@ check_ignored() {
     is 6 "$?" "with SIGCHLD ignored statuses are known all the same"
 }
 
-begin_smrrun 90
+begin_smrrun 120
 before=$(leavings)
 check_kills
 check_kills_early
