@@ -3,17 +3,23 @@ dist_man_MANS += \
 	doc/sharedmem.7 \
 	doc/sharedmem_all.3 \
 	doc/sharedmem_array.3 \
+	doc/sharedmem_background_start.3 \
 	doc/sharedmem_cpu_count.3 \
 	doc/sharedmem_critical.3 \
 	doc/sharedmem_error.3 \
+	doc/sharedmem_loop.3 \
 	doc/sharedmem_malloc.3 \
 	doc/sharedmem_map.3 \
 	doc/sharedmem_parallel.3 \
+	doc/sharedmem_pool_create.3 \
+	doc/sharedmem_progress_bar.3 \
 	doc/sharedmem_rank.3 \
+	doc/sharedmem_sum.3 \
 	doc/smrcc.1 \
 	doc/smrrun.1
 
 names_of_all = \
+	doc/links/sharedmem_all_at.3 \
 	doc/links/sharedmem_all_double.3 \
 	doc/links/sharedmem_all_double_at.3 \
 	doc/links/sharedmem_all_int64.3 \
@@ -57,6 +63,13 @@ names_of_error = \
 	doc/links/sharedmem_set_log.3 \
 	doc/links/sharedmem_set_uncaught.3 \
 	doc/links/sharedmem_uncaught.3
+names_of_loop = \
+	doc/links/SHAREDMEM_FOR.3 \
+	doc/links/sharedmem_loop_begin.3 \
+	doc/links/sharedmem_loop_begin_with.3 \
+	doc/links/sharedmem_loop_end.3 \
+	doc/links/sharedmem_loop_next.3 \
+	doc/links/sharedmem_loop_next_chunk.3
 names_of_malloc = \
 	doc/links/sharedmem_aligned_alloc.3 \
 	doc/links/sharedmem_calloc.3 \
@@ -65,13 +78,23 @@ names_of_malloc = \
 	doc/links/sharedmem_is_shared.3 \
 	doc/links/sharedmem_realloc.3 \
 	doc/links/sharedmem_usable_size.3
+names_of_background = \
+	doc/links/sharedmem_background_cancel.3 \
+	doc/links/sharedmem_background_start_with.3 \
+	doc/links/sharedmem_background_test.3 \
+	doc/links/sharedmem_background_wait.3
 names_of_map = \
-	doc/links/sharedmem_map_with.3
+	doc/links/sharedmem_item.3 \
+	doc/links/sharedmem_map_with.3 \
+	doc/links/sharedmem_stop.3
 names_of_parallel = \
 	doc/links/sharedmem_barrier.3 \
 	doc/links/sharedmem_barrier_at.3 \
 	doc/links/sharedmem_parallel_with.3 \
 	doc/links/sharedmem_set_debug.3
+names_of_pool = \
+	doc/links/sharedmem_pool_create_at.3 \
+	doc/links/sharedmem_pool_destroy.3
 names_of_rank = \
 	doc/links/sharedmem_abort.3 \
 	doc/links/sharedmem_finalize.3 \
@@ -82,9 +105,16 @@ names_of_rank = \
 	doc/links/sharedmem_part.3 \
 	doc/links/sharedmem_size.3 \
 	doc/links/sharedmem_wtime.3
+names_of_sum = \
+	doc/links/sharedmem_argsort.3 \
+	doc/links/sharedmem_max.3 \
+	doc/links/sharedmem_min.3 \
+	doc/links/sharedmem_searchsorted.3 \
+	doc/links/sharedmem_sort.3
 
-man_links = $(names_of_all) $(names_of_array) $(names_of_cpu_count) $(names_of_critical) $(names_of_error) \
-	$(names_of_malloc) $(names_of_map) $(names_of_parallel) $(names_of_rank)
+man_links = $(names_of_all) $(names_of_array) $(names_of_background) $(names_of_cpu_count) \
+	$(names_of_critical) $(names_of_error) $(names_of_loop) $(names_of_malloc) $(names_of_map) $(names_of_parallel) \
+	$(names_of_pool) $(names_of_rank) $(names_of_sum)
 man_MANS = $(man_links)
 CLEANFILES += $(man_links)
 
@@ -92,17 +122,25 @@ $(names_of_all):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_all.3' >$@
 $(names_of_array):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_array.3' >$@
+$(names_of_background):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_background_start.3' >$@
 $(names_of_cpu_count):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_cpu_count.3' >$@
 $(names_of_critical):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_critical.3' >$@
 $(names_of_error):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_error.3' >$@
+$(names_of_loop):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_loop.3' >$@
 $(names_of_malloc):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_malloc.3' >$@
 $(names_of_map):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_map.3' >$@
 $(names_of_parallel):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_parallel.3' >$@
+$(names_of_pool):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_pool_create.3' >$@
 $(names_of_rank):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_rank.3' >$@
+$(names_of_sum):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_sum.3' >$@

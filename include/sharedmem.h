@@ -1,7 +1,7 @@
 /*
  * sharedmem.h: parallel programming on one shared-memory machine. The whole public interface, in the order of
- * the manual sharedmem(7): errors, the machine, shared memory, arrays, map, parallel, ranks, collectives,
- * regions, debug mode.
+ * the manual sharedmem(7): errors, the machine, shared memory, arrays, map, background, over arrays, parallel,
+ * ranks, loops, collectives, regions, debug mode.
  *
  * Plain C11, usable from C++; every macro has a function under it for other languages. Names keep the
  * spelling of the Python package sharedmem, whose ideas these are, with the prefix sharedmem_.
@@ -20,18 +20,28 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define SHAREDMEM_API __attribute__((__visibility__("default")))
+#define SHAREDMEM_API                 __attribute__((__visibility__("default")))
 #define SHAREDMEM_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
-#define SHAREDMEM_MALLOC __attribute__((__malloc__, __warn_unused_result__))
+#define SHAREDMEM_MALLOC              __attribute__((__malloc__, __warn_unused_result__))
 #else
 #define SHAREDMEM_API
 #define SHAREDMEM_PRINTF(text, first)
 #define SHAREDMEM_MALLOC
 #endif
 
+/* For calls of a few nanoseconds: called directly, not by way of a jump. */
+#if defined(__has_attribute)
+#if __has_attribute(__noplt__)
+#define SHAREDMEM_DIRECT __attribute__((__noplt__))
+#endif
+#endif
+#if !defined(SHAREDMEM_DIRECT)
+#define SHAREDMEM_DIRECT
+#endif
+
 /* The place of a call, "file:line"; messages name it. */
-#define SHAREDMEM_HERE SHAREDMEM_HERE_(__FILE__, __LINE__)
-#define SHAREDMEM_HERE_(file, line) SHAREDMEM_HERE__(file, line)
+#define SHAREDMEM_HERE               SHAREDMEM_HERE_(__FILE__, __LINE__)
+#define SHAREDMEM_HERE_(file, line)  SHAREDMEM_HERE__(file, line)
 #define SHAREDMEM_HERE__(file, line) file ":" #line
 
 /*
@@ -63,14 +73,14 @@ typedef enum sharedmem_error_kind {
 
 /* What went wrong, as plain data of 4096 bytes without pointers: it may be copied, stored and sent. */
 typedef struct sharedmem_error {
-    int32_t kind;          /* a sharedmem_error_kind */
-    int32_t code;          /* errno, returned code, signal or exit status, by kind */
-    int32_t rank;          /* the worker or rank it happened in; -1: none */
-    int32_t pid;           /* its process; 0: none */
-    uint64_t item;         /* the item it worked on, or SHAREDMEM_NO_ITEM */
-    char where[104];       /* the call that reports it, "file:line"; "" where unknown */
-    char message[896];     /* one sentence for a person, without a newline */
-    char traceback[3072];  /* lines of where it happened, each with a newline; "" where unknown */
+    int32_t kind;         /* a sharedmem_error_kind */
+    int32_t code;         /* errno, returned code, signal or exit status, by kind */
+    int32_t rank;         /* the worker or rank it happened in; -1: none */
+    int32_t pid;          /* its process; 0: none */
+    uint64_t item;        /* the item it worked on, or SHAREDMEM_NO_ITEM */
+    char where[104];      /* the call that reports it, "file:line"; "" where unknown */
+    char message[896];    /* one sentence for a person, without a newline */
+    char traceback[3072]; /* lines of where it happened, each with a newline; "" where unknown */
 } sharedmem_error;
 
 /*
@@ -333,11 +343,13 @@ SHAREDMEM_API sharedmem_array sharedmem_wrap(void *data, int32_t dtype, int32_t 
  *         in the caller's array; NULL where result_size is 0. They begin as what .results holds for item i,
  *         and as zeros where there is no .results. Returns 0, or non-zero to fail.
  * reduce: gets item i's result on the master. Returns 0, or non-zero to fail.
+ * next:   writes item i, of item_size bytes, to result. Returns 1, 0 where there are no more items, or a
+ *         negative number to fail.
  * body:   runs as rank i of a parallel call; result is NULL. Returns 0, or non-zero to fail.
  *
  * None of them may be left by longjmp(3): what follows is undefined. An exception of C++ that leaves work, or
- * body in a rank but 0, ends that worker by SIGABRT; one that leaves reduce, or body in rank 0, ends the
- * call's workers and goes on to the caller.
+ * body in a rank but 0, ends that worker by SIGABRT; one that leaves reduce, next, or body in rank 0, ends
+ * the call's workers and goes on to the caller.
  */
 typedef int sharedmem_function(size_t i, void *result, void *context);
 
@@ -348,67 +360,325 @@ typedef enum sharedmem_schedule {
     SHAREDMEM_STATIC      /* dealt beforehand: np equal blocks, or blocks of .chunk items in turn */
 } sharedmem_schedule;
 
+/*
+ * Who does the work. Results, their order and the errors are the same with all three, but for what ends a
+ * whole process: a crash, exit() or a kill in an item is an error of the map with processes, and the end of
+ * the program with the others.
+ */
 typedef enum sharedmem_backend {
     SHAREDMEM_PROCESSES = 0, /* forked workers: they see the caller's memory as of the call */
-    SHAREDMEM_SERIAL         /* no workers: the caller does all items, in order */
+    SHAREDMEM_THREADS, /* threads of the caller: they share its memory, and must not get in each other's way */
+    SHAREDMEM_SERIAL   /* no workers: the caller does all items, in order */
 } sharedmem_backend;
+
+/* When reduce gets a result. */
+typedef enum sharedmem_reduce_order {
+    SHAREDMEM_BY_INDEX = 0, /* by rising index: the same bits for every np */
+    SHAREDMEM_AS_DONE       /* as they come: none waits for a slower one before it */
+} sharedmem_reduce_order;
+
+/* What has become of an item, in .states. */
+typedef enum sharedmem_state {
+    SHAREDMEM_PENDING = 0, /* not begun, or not ended */
+    SHAREDMEM_DONE,        /* its result is in .results, and reduce has had it */
+    SHAREDMEM_FAILED       /* it failed, or ended its worker, in all its tries */
+} sharedmem_state;
+
+/* What a map returns that was stopped by sharedmem_stop(). */
+#define SHAREDMEM_STOPPED 1
+
+/* What a map tells about how far it is. */
+typedef struct sharedmem_progress {
+    uint64_t n_done;   /* items that are done */
+    uint64_t n;        /* of so many; 0: unknown */
+    double seconds;    /* since the map began */
+    int32_t is_last;   /* 1 in the last call: all are done, or the map has ended early */
+    int32_t reserved;  /* 0 */
+    const char *where; /* the map's place, "file:line"; or NULL */
+} sharedmem_progress;
+
+/* A function of the user that is told so, now and then, on the master. progress is valid during the call. */
+typedef void sharedmem_progress_function(const sharedmem_progress *progress, void *context);
+
+/*
+ * Shows how far the map is, on stderr. On a terminal it is one line that changes, with a bar, the rate, and
+ * the time that is left; a map that takes less than 0.2 s shows nothing. Elsewhere it is a line every 10 s; a
+ * map that takes less shows nothing. Where that could not be written at once (a terminal that is stopped, or
+ * another program's at the time; a full pipe), it is left out.
+ *
+ * context: unused, may be NULL.
+ * Caller: the thread that called the map; one after the other, with rising seconds, the last with is_last.
+ *   Ranks and workers other than 0 show nothing.
+ */
+SHAREDMEM_API void sharedmem_progress_bar(const sharedmem_progress *progress, void *context);
+
+/* Workers that stay, see sharedmem_pool_create(). */
+typedef struct sharedmem_pool sharedmem_pool;
 
 /* The arguments of a map: the first three in order, the rest by name. 0 is always the default. */
 typedef struct sharedmem_map_options {
-    size_t n;                   /* items 0 to n-1; 0 does nothing */
+    size_t n;                   /* items 0 to n-1; 0 does nothing; SIZE_MAX with .next */
     sharedmem_function *work;   /* called once for each item, in a worker */
-    void *context;              /* given to work and reduce; workers see it as of the call */
+    void *context;              /* given to work, reduce, next and progress; workers see it as of the call */
     void *results;              /* n * result_size bytes: item i's result at i * result_size; or NULL */
     size_t result_size;         /* bytes of one result; needed with .results */
-    sharedmem_function *reduce; /* called on the master for each item, by rising index; or NULL */
+    sharedmem_function *reduce; /* called on the master for each item, by .reduce_order; or NULL */
     sharedmem_error *error;     /* filled on failure; NULL: a failure is uncaught */
     const char *where;          /* the call's place, for messages; the macro sets it */
     size_t chunk;               /* items dealt at a time, by schedule */
     int32_t np;                 /* workers: 0 is sharedmem_cpu_count(); never more than n are started */
     int32_t schedule;           /* a sharedmem_schedule */
     int32_t backend;            /* a sharedmem_backend */
-    int32_t reserved;           /* 0 */
+    int32_t reduce_order;       /* a sharedmem_reduce_order */
+    const void *items;          /* n * item_size bytes: item i is what sharedmem_item() gives; or NULL */
+    size_t item_size;           /* bytes of one item; needed with .items and .next */
+    sharedmem_function *next;   /* makes the items, on the master; n is SIZE_MAX then; or NULL */
+    size_t look_ahead; /* how many items .next may be ahead of the oldest that is not done (0: 256) */
+    size_t min_length; /* fewer items than this are done by the caller, as with SHAREDMEM_SERIAL */
+    uint8_t *states;   /* n of them: what has become of each item, a sharedmem_state; or NULL */
+    sharedmem_progress_function *progress; /* called on the master about four times a second; or NULL */
+    sharedmem_pool *pool;                  /* workers that are there; NULL: the map starts its own */
+    size_t context_size; /* with .pool: that many bytes of context are copied for the workers */
+    int32_t retries;     /* how many more times an item is tried that fails, or ends its worker */
+    int32_t reserved;    /* 0 */
 } sharedmem_map_options;
 
 /*
  * Does work(i) for every item i in 0..n-1 in parallel, and reduce(i) on the caller as results come in.
  *
  *     sharedmem_map(n, work, context, .np = 4, .results = r, .result_size = sizeof *r);
+ *     sharedmem_map(SIZE_MAX, work, file, .next = read_line, .item_size = sizeof(struct line));
  *
- * Results: written in place where .results is shared memory, copied there where it is private. Item i's
- *   result begins as what .results holds for it, in shared and in private memory and with SHAREDMEM_SERIAL
- *   alike. Without .results it begins as zeros, and lives until reduce has seen it.
+ * Results: written in place where .results is shared memory (with THREADS always), copied there where it is
+ *   private. Item i's result begins as what .results holds for it, whoever does the work. Without .results it
+ *   begins as zeros, and lives until reduce has seen it. Nothing depends on np, but the order of AS_DONE.
  * Workers: are forked, so they see all memory as it was at the call; what they write is lost unless it is
  *   shared memory or a result. They end with the caller, whatever ends it. Before the fork stdio is flushed.
- *   No more than the member table's 16,383 less one.
+ *   No more than the member table's 16,383 less one. Each has at most as many threads of OpenMP as its share
+ *   has cores, and a map in it as many workers where it does not say.
+ * Generators: .next is called on the master, by rising i, while workers do the items before. .results and
+ *   .states need a known n and cannot be with it.
+ * Retries: with .retries an item that fails, or ends its worker, is tried again on a fresh worker, which sees
+ *   the caller's memory as of then; in shared memory, results in place among it, that is what the failed try
+ *   has left. After its last try it is marked FAILED, the other items go on, and the map
+ *   fails at its end with the first of these errors.
  * Caller: any thread, blocks until all items are done, or the map has failed and its workers are gone. A
  *   worker may call it. The program may ignore SIGCHLD; it should not wait for children that it did not
  *   start.
  * Failure: the first item that fails, or worker that dies, ends the map. Others stop at their next item, and
- *   after 10 ms in the middle of one. Which items were done is then not known.
- * Returns 0, or -1 with errno and .error:
- *   ECANCELED  an item or reduce failed, or a worker died: kind RETURNED, SIGNAL or EXITED, with rank, pid
- *              and item; or the kind of an uncaught error within the item
+ *   after 10 ms in the middle of one (threads always finish theirs). .states tells which items were done.
+ * Returns 0, SHAREDMEM_STOPPED where sharedmem_stop() ended it early, or -1 with errno and .error:
+ *   ECANCELED  an item, reduce or next failed, or a worker died: kind RETURNED, SIGNAL or EXITED, with rank,
+ *              pid and item; NO_MEMORY where the system very likely killed it for want of memory; or the kind
+ *              of an uncaught error within the item
  *   EINVAL     a NULL work, .results without .result_size, .result_size without .results and .reduce,
- *              n * result_size or n (2^48) too large, np negative or over 16,382, unknown schedule or
- *              backend, SHAREDMEM_HEAP out of range: kind USAGE
+ *              n * result_size or n (2^48) too large, np or retries negative, np over 16,382, unknown schedule,
+ *              backend or order, .items and .next both or without .item_size, .next with an n, .results or
+ *              .states, a private context for a .pool without .context_size, SHAREDMEM_HEAP out of range: kind
+ *              USAGE
+ *   EBUSY      the pool is in another map: kind USAGE
  *   E2BIG      the options hold something that this version of the library does not know: kind USAGE
  *   ENOMEM     no shared memory for the results: kind NO_MEMORY
  *   EFBIG      ulimit -f is less than the heap needs: kind NO_MEMORY
  *   EAGAIN     no more processes or members can be had: kind SYSTEM
+ *   EPERM      the caller is inside an OpenMP parallel region; or the pool is another process's: kind USAGE
  *   or what fork(2) or memfd_create(2) said: kind SYSTEM
- * Source: MapReduce.map of Python's sharedmem.
+ * Source: MapReduce.map of Python's sharedmem; with THREADS that of MapReduceByThread.
  */
 SHAREDMEM_API int sharedmem_map_with(const sharedmem_map_options *options, size_t sizeof_options);
 #define sharedmem_map(...)                                                                                   \
     sharedmem_map_with(&(sharedmem_map_options){__VA_ARGS__, .where = SHAREDMEM_HERE},                       \
                        sizeof(sharedmem_map_options))
 
+/*
+ * The item of the calling worker, where the map has .items or .next: item_size bytes, aligned as the caller's
+ * array is, or to 16 where .next made it. It is the item's own struct of several arguments (the original's
+ * star). Valid until work returns; in reduce it is the item of the result.
+ * Returns NULL outside of such a map.
+ */
+SHAREDMEM_API const void *sharedmem_item(void);
+
+/*
+ * Ends the map early, and quietly: items in hand end as after a failure, what is done is kept (.results,
+ * .states, reduce), and the map returns SHAREDMEM_STOPPED.
+ *
+ * Caller: an item, reduce, next or progress of the map, or the body of a parallel call; or, outside of all
+ *   these, a signal handler or another thread of the master: that stops all maps and parallel calls which run
+ *   in this process. Async-signal-safe. Where none runs it does nothing. What fails after that because it was
+ *   stopped is no failure.
+ * Source: StopProcessGroup of Python's sharedmem.
+ */
+SHAREDMEM_API void sharedmem_stop(void);
+
+/*
+ * Starts workers that stay, for many maps: they are forked once, and sleep until one is given to them.
+ *
+ *     sharedmem_pool *pool = sharedmem_pool_create(4, NULL);
+ *     for (step = 0; step < 1000; step++)
+ *         sharedmem_map(n, work, shared, .pool = pool);
+ *     sharedmem_pool_destroy(pool);
+ *
+ * Workers see private memory, global variables too, as it was when the pool was created, and keep what they
+ * change in theirs from map to map. So what work needs must lie in shared memory: context, where it is not
+ * copied by .context_size, and all that it points to. A private .items or .results is copied by the map.
+ *
+ * np: how many; 0 is sharedmem_cpu_count(). A map's own .np may be less, not more.
+ * error: filled on failure; NULL: a failure is uncaught.
+ * A map in which a worker dies fails as any other; the pool's next map begins with workers forked anew, which
+ * see memory as of then. So it does after the program has loaded a library (dlopen), whose functions the old
+ * ones would not know. Workers end with the process that created them, whatever ends it. They sleep between
+ * maps and cost nothing.
+ * Owner: the caller. Any thread may use it, one at a time.
+ * Returns NULL with errno as sharedmem_map().
+ */
+SHAREDMEM_API sharedmem_pool *sharedmem_pool_create_at(int32_t np, sharedmem_error *error, const char *where);
+#define sharedmem_pool_create(np, error) sharedmem_pool_create_at((np), (error), SHAREDMEM_HERE)
+
+/* Ends a pool's workers and frees it. NULL is fine. Not while a map uses it. Keeps errno. */
+SHAREDMEM_API void sharedmem_pool_destroy(sharedmem_pool *pool);
+
 /* Which worker of the map, or rank of the parallel call or of the job, this is: 0 to sharedmem_size()-1. */
 SHAREDMEM_API int sharedmem_rank(void);
 
 /* How many workers the map has, or ranks the parallel call or the job; 1 outside of all. */
 SHAREDMEM_API int sharedmem_size(void);
+
+/* ---- Background --------------------------------------------------------------------------------------- */
+
+/* A call that runs beside the caller. */
+typedef struct sharedmem_background sharedmem_background;
+
+/* The arguments of a background call: the first two in order, the rest by name. 0 is always the default. */
+typedef struct sharedmem_background_options {
+    sharedmem_function *work; /* called once, with i 0 */
+    void *context;            /* given to work; a process sees it as of the start */
+    void *result;             /* result_size bytes, private or shared; filled by the wait; or NULL */
+    size_t result_size;       /* bytes of the result; needed with .result */
+    sharedmem_error *error;   /* filled where the start fails; NULL: that is uncaught */
+    const char *where;        /* the call's place, for messages; the macro sets it */
+    int32_t backend;          /* a sharedmem_backend; SERIAL: the start itself does it all */
+    int32_t reserved;         /* 0 */
+} sharedmem_background_options;
+
+/*
+ * Starts work beside the caller, in a forked process or a thread.
+ *
+ *     sharedmem_background *b = sharedmem_background_start(work, context, .result = &x, .result_size = sizeof x);
+ *     ...
+ *     sharedmem_background_wait(b, NULL);
+ *
+ * The result begins as what .result holds. The worker ends with the process that started it, whatever ends
+ * that.
+ * Owner: the caller, until sharedmem_background_wait(). Any thread may start, test, cancel and wait, one at
+ *   a time.
+ * Returns NULL with errno and .error as sharedmem_map().
+ * Source: background of Python's sharedmem.
+ */
+SHAREDMEM_API sharedmem_background *
+sharedmem_background_start_with(const sharedmem_background_options *options, size_t sizeof_options);
+#define sharedmem_background_start(...)                                                                      \
+    sharedmem_background_start_with(&(sharedmem_background_options){__VA_ARGS__, .where = SHAREDMEM_HERE},   \
+                                    sizeof(sharedmem_background_options))
+
+/*
+ * Waits until the call has ended, fills its result, and frees it.
+ *
+ * background: NULL is fine, and returns 0.
+ * error: filled on failure; NULL: a failure is uncaught.
+ * Returns 0; SHAREDMEM_STOPPED where it was cancelled, its result then as it was; or -1 with errno ECANCELED:
+ * work failed, or its worker died: kinds as those of a map; EPERM: another process has started it.
+ */
+SHAREDMEM_API int sharedmem_background_wait(sharedmem_background *background, sharedmem_error *error);
+
+/*
+ * Waits at most so many seconds for the end; 0 only looks. The call has to be waited for all the same.
+ * Returns 1 where it has ended, else 0.
+ */
+SHAREDMEM_API int sharedmem_background_test(sharedmem_background *background, double seconds);
+
+/*
+ * Ends the call: a process at once. A thread cannot be ended: maps that it calls are stopped, its loops end,
+ * and the call ends where work returns. It has to be waited for all the same. NULL is fine.
+ */
+SHAREDMEM_API void sharedmem_background_cancel(sharedmem_background *background);
+
+/* ---- Over arrays -------------------------------------------------------------------------------------- */
+
+/*
+ * What scientists do with whole arrays, by NumPy's rules, in parallel: by as many processes as
+ * sharedmem_cpu_count() says, and by the caller alone where an array is too small to be worth them.
+ *
+ * Arrays may lie in private or shared memory, and their elements must lie side by side, in C order, as those
+ * of empty, full, copy and wrap do. What comes out goes to private or shared memory that the caller owns.
+ * It has the same bits for any number of processes, and in debug mode.
+ *
+ * Order: complex numbers by their real parts, then by their imaginary ones. -0.0 and 0.0 are equal. NaN is the
+ *   last; of complex numbers first those whose imaginary part alone is NaN, then those whose real part alone
+ *   is.
+ * Caller: any thread, in a worker or a rank too, by itself: the others of its team take no part. Blocks. The
+ *   array must not change meanwhile.
+ * Returns 0, or -1 with errno, and then what comes out is not known. All errors are uncaught:
+ *   EINVAL  no array; not in C order: sharedmem_copy() it first; NULL for what comes out; or what the call
+ *           itself says: kind USAGE
+ *   ENOMEM  no memory to sort in: kind NO_MEMORY
+ *   ECANCELED  sharedmem_stop() has ended it; this alone is only returned
+ *   or as sharedmem_map_with(), where a process died or could not be started
+ */
+
+/*
+ * Adds all elements of a.
+ *
+ * sum: of a bool or signed dtype an int64_t, of an unsigned one a uint64_t; these wrap. Of the others one
+ *   element of a's dtype: they are added as doubles, halves to halves, so that errors stay small, and float32
+ *   and complex64 are rounded once. An empty array has the sum 0.
+ * Source: numpy.sum.
+ */
+SHAREDMEM_API int sharedmem_sum(sharedmem_array a, void *sum);
+
+/*
+ * Finds the smallest element of a.
+ *
+ * min: one element of a's dtype: NaN where any element is; a complex number with a NaN in it likewise. Of equal
+ *   elements it is the first. An empty array has none: EINVAL.
+ * Source: numpy.min.
+ */
+SHAREDMEM_API int sharedmem_min(sharedmem_array a, void *min);
+
+/* The same with the largest element. Source: numpy.max. */
+SHAREDMEM_API int sharedmem_max(sharedmem_array a, void *max);
+
+/*
+ * Sorts the elements of a, the smallest first; equal ones stay in their order.
+ *
+ * a: of one dimension (EINVAL), or a scalar. It needs as much memory again, and twice as much where
+ *   several processes sort private memory.
+ * Source: numpy.sort, kind "stable".
+ */
+SHAREDMEM_API int sharedmem_sort(sharedmem_array a);
+
+/*
+ * Puts into index in which order the elements of a are sorted: that of the smallest first. a stays as it is.
+ *
+ * a: as for sharedmem_sort(). It needs 32 bytes of memory for each element, 48 for complex128.
+ * index: room for as many as a has elements; NULL is fine where it has none.
+ * Source: numpy.argsort, kind "stable".
+ */
+SHAREDMEM_API int sharedmem_argsort(sharedmem_array a, int64_t *index);
+
+typedef enum sharedmem_side { SHAREDMEM_LEFT = 0, SHAREDMEM_RIGHT } sharedmem_side;
+
+/*
+ * Finds where each value would be put into a sorted array.
+ *
+ * sorted: of one dimension, in the order of sharedmem_sort(), which is not checked.
+ * values: of any shape, of the dtype of sorted (EINVAL).
+ * side: SHAREDMEM_LEFT: before the elements that are equal to the value; SHAREDMEM_RIGHT: behind them.
+ * index: room for as many as there are values, in C order; for each how many elements come before it.
+ *   NULL is fine where there are none.
+ * Source: numpy.searchsorted.
+ */
+SHAREDMEM_API int sharedmem_searchsorted(sharedmem_array sorted, sharedmem_array values, int32_t side,
+                                         int64_t *index);
 
 /* ---- Parallel ----------------------------------------------------------------------------------------- */
 
@@ -419,20 +689,24 @@ typedef struct sharedmem_parallel_options {
     void *context;            /* given to body; ranks see it as of the call */
     sharedmem_error *error;   /* filled on failure; NULL: a failure is uncaught */
     const char *where;        /* the call's place, for messages; the macro sets it */
+    int32_t backend;          /* a sharedmem_backend; SERIAL: one rank, the caller */
+    int32_t reserved;         /* 0 */
 } sharedmem_parallel_options;
 
 /*
  * Runs body in np ranks at once. Rank 0 is the caller, in its own process; the others are forked, as a map's
- * workers are. Inside, ranks may meet in barriers.
+ * workers are, or threads. Inside, ranks may meet in barriers.
  *
  *     sharedmem_parallel(4, body, context);
  *
  * Caller: any thread; blocks until all ranks have left body. Ranks are bound to equal shares of the caller's
  *   cores, rank 0 until the call ends; threads that it starts in body stay bound. SHAREDMEM_BIND=none:
- *   nobody is.
- * Failure: the first rank that fails or dies ends all others, at their next barrier or when rank 0 has left
- *   body; but for rank 0, which runs on until body returns: its barriers fail meanwhile, without waiting.
- * Returns 0, or -1 with errno and .error, as sharedmem_map_with().
+ *   nobody is. As many threads of OpenMP each has at most, rank 0 too until the call ends.
+ * Failure: the first rank that fails or dies ends all others, at their next barrier, at the next chunk of a
+ *   loop, or when rank 0 has left body; but for rank 0, which runs on until body returns: its barriers fail
+ *   and its loops end meanwhile, without waiting.
+ * Returns 0, SHAREDMEM_STOPPED where sharedmem_stop() ended it early, or -1 with errno and .error, as
+ *   sharedmem_map_with().
  * Source: parallel.Parallel of Python's sharedmem.
  */
 SHAREDMEM_API int sharedmem_parallel_with(const sharedmem_parallel_options *options, size_t sizeof_options);
@@ -512,6 +786,107 @@ SHAREDMEM_API sharedmem_range sharedmem_part(size_t n, int part, int n_parts);
 /* This rank's part of n items: sharedmem_part(n, sharedmem_rank(), sharedmem_size()). */
 SHAREDMEM_API sharedmem_range sharedmem_my_part(size_t n);
 
+/* ---- Loops -------------------------------------------------------------------------------------------- */
+
+/*
+ * A loop deals items 0 to n-1 to the ranks of the team, each item to one of them:
+ *
+ *     SHAREDMEM_FOR (i, n, .schedule = SHAREDMEM_DYNAMIC, .chunk = 16) {
+ *         row(i);
+ *     }
+ *     sharedmem_barrier();   // where what others did is needed
+ *
+ * All ranks make the same loops in the same order, with the same n, schedule and chunk, each in one thread.
+ * There is no barrier at the end: a rank that finds no item any more goes on, into the next loop too. It
+ * waits where it is more than 16 loops ahead of another, at times not before 31. With SHAREDMEM_STATIC the
+ * same rank gets the same items each time, with so many ranks. Alone the caller gets all items. Loops do not
+ * nest: a loop inside is a plain for.
+ *
+ * SHAREDMEM_ORDERED inside follows the items of the loop; in front of it and behind it, it follows the ranks.
+ *
+ * break, return and goto out of the block end the loop for this rank only: the others go on with what is not
+ * dealt yet, and what is left of this rank's chunk is done by nobody. continue goes on with the next item.
+ */
+
+/* The arguments of a loop: n in order, the rest by name. 0 is always the default. */
+typedef struct sharedmem_loop_options {
+    size_t n;          /* items 0 to n-1, at most 2^48; 0 does nothing */
+    size_t chunk;      /* items dealt at a time, by schedule */
+    int32_t schedule;  /* a sharedmem_schedule, by ranks in place of workers; guided is the default */
+    int32_t reserved;  /* 0 */
+    const char *where; /* the call's place, for messages; the macro sets it */
+} sharedmem_loop_options;
+
+/* A loop that a rank is in. It stays where it is, and the caller's, until the loop has ended. */
+typedef struct sharedmem_loop {
+    size_t next; /* the items in hand are next to end-1 */
+    size_t end;
+    uint64_t n; /* this and the rest are the library's */
+    uint64_t chunk;
+    uint64_t n_taken;
+    uint64_t first_ticket;
+    uint64_t origin;
+    void *place;
+    void *dealt;
+    const char *where;
+    int32_t schedule;
+    int16_t is_open;
+    int16_t is_over;
+} sharedmem_loop;
+
+/*
+ * Begins a loop.
+ *
+ *     sharedmem_loop loop;
+ *
+ *     sharedmem_loop_begin(&loop, n, .schedule = SHAREDMEM_STATIC);
+ *     while (sharedmem_loop_next(&loop, &i))
+ *         row(i);
+ *
+ * Caller: each rank of a parallel call, or of the job. Blocks only where another rank is more than 16 loops
+ *   behind.
+ * Returns 0, or -1 with errno, and the loop then has no items:
+ *   EINVAL     n is more than 2^48, no such schedule; or other ranks make another loop here: uncaught
+ *   E2BIG      the options hold something that this version of the library does not know: uncaught
+ *   EPERM      in a map, in another loop, or in an ordered region: uncaught
+ *   EOVERFLOW  the team's loops have had 2^63 items together: uncaught
+ *   ECANCELED  the team has failed; a rank of a job, or a worker, ends instead
+ */
+SHAREDMEM_API int sharedmem_loop_begin_with(sharedmem_loop *loop, const sharedmem_loop_options *options,
+                                            size_t sizeof_options);
+#define sharedmem_loop_begin(loop, ...)                                                                      \
+    sharedmem_loop_begin_with((loop), &(sharedmem_loop_options){__VA_ARGS__, .where = SHAREDMEM_HERE},       \
+                              sizeof(sharedmem_loop_options))
+
+/*
+ * Takes the next item of this rank: *i. Returns false where there is none; the loop has then ended for this
+ * rank. That is also so where the team has failed, with errno ECANCELED, in rank 0 of a parallel call; a rank
+ * of a job, or a worker, ends instead. Does not block.
+ */
+SHAREDMEM_API bool sharedmem_loop_next(sharedmem_loop *loop, size_t *i);
+
+/*
+ * The same for a chunk: items *begin to *end-1, or what sharedmem_loop_next() has left of one. For an ordered
+ * region a chunk is one item.
+ */
+SHAREDMEM_API bool sharedmem_loop_next_chunk(sharedmem_loop *loop, size_t *begin, size_t *end);
+
+/* Ends a loop early, for this rank. Does nothing where it has ended. Keeps errno. */
+SHAREDMEM_API void sharedmem_loop_end(sharedmem_loop *loop);
+
+#if defined(__GNUC__)
+/* As a block: the items of n that this rank gets, one after the other, as size_t i. See above. */
+#define SHAREDMEM_FOR(i, ...)     SHAREDMEM_FOR_(i, __COUNTER__, __VA_ARGS__)
+#define SHAREDMEM_FOR_(i, k, ...) SHAREDMEM_FOR__(i, k, __VA_ARGS__)
+#define SHAREDMEM_FOR__(i, k, ...)                                                                           \
+    for (sharedmem_loop sharedmem_loop_##k __attribute__((__cleanup__(sharedmem_loop_end))) = {0};           \
+         !sharedmem_loop_##k.is_over && sharedmem_loop_begin(&sharedmem_loop_##k, __VA_ARGS__) == 0;         \
+         sharedmem_loop_end(&sharedmem_loop_##k))                                                            \
+        for (size_t i = 0; sharedmem_loop_##k.next < sharedmem_loop_##k.end                                  \
+                               ? (i = sharedmem_loop_##k.next++, true)                                       \
+                               : sharedmem_loop_next(&sharedmem_loop_##k, &i);)
+#endif
+
 /* ---- Collectives -------------------------------------------------------------------------------------- */
 
 /*
@@ -537,6 +912,32 @@ SHAREDMEM_API double sharedmem_all_double_at(double value, int32_t op, const cha
 /* The same for integers; sums and products wrap. Returns 0 where the call failed. */
 SHAREDMEM_API int64_t sharedmem_all_int64_at(int64_t value, int32_t op, const char *where);
 #define sharedmem_all_int64(value, op) sharedmem_all_int64_at((value), (op), SHAREDMEM_HERE)
+
+/*
+ * Combines the value from into the value into. Both are aligned to 64 bytes, but where into is the caller's
+ * own. It makes no call for the team, and is not left by longjmp(3) or an exception of C++.
+ */
+typedef void sharedmem_combine_function(void *into, const void *from, void *context);
+
+/*
+ * Combines one value of each rank by a function, by rising rank: all get the same bits.
+ *
+ *     sharedmem_all(&best, sizeof best, smaller, NULL);
+ *
+ * value: this rank's, of which the result takes the place; private or shared, in each rank memory of its own.
+ * bytes: the same in all ranks; 0 makes the call a barrier, and value may be NULL.
+ * combine: the same in all ranks. It is called once for each rank but the first, in some rank or in several.
+ * context: given to combine, in a rank that calls it.
+ * Returns 0, or -1 with errno
+ *   EINVAL     combine is NULL, or value is: uncaught
+ *   ENOMEM     no shared memory to pass the values through, or what sharedmem_malloc() says: in all ranks
+ *              alike
+ *   ECANCELED  the team has failed; the value may be changed
+ */
+SHAREDMEM_API int sharedmem_all_at(void *value, size_t bytes, sharedmem_combine_function *combine,
+                                   void *context, const char *where);
+#define sharedmem_all(value, bytes, combine, context)                                                        \
+    sharedmem_all_at((value), (bytes), (combine), (context), SHAREDMEM_HERE)
 
 /*
  * Copies bytes at data in rank root to data in all others. Root may change its data once it has returned.
@@ -587,17 +988,17 @@ SHAREDMEM_API void *sharedmem_team_calloc_at(size_t count, size_t size, const ch
  *   a program (ENOSPC, uncaught).
  * Blocks while another member is in it; not fair. Returns 0, or -1 with errno.
  */
-SHAREDMEM_API int sharedmem_critical_begin(const char *name, const char *where);
-SHAREDMEM_API void sharedmem_critical_end(const char *name);
+SHAREDMEM_API SHAREDMEM_DIRECT int sharedmem_critical_begin(const char *name, const char *where);
+SHAREDMEM_API SHAREDMEM_DIRECT void sharedmem_critical_end(const char *name);
 
 /*
- * Ordered: in a map, item i enters after every smaller item has left its ordered region or ended without one;
- * so an item may skip it. In a parallel call, or a job, ranks take turns: each round goes from rank 0 up, and
- * who has ended is skipped.
+ * Ordered: in a map or a loop, item i enters after every smaller item has left its ordered region or ended
+ * without one; so an item may skip it. Elsewhere in a parallel call, or a job, ranks take turns: each round
+ * goes from rank 0 up, and who has ended, or has gone on to a loop, is skipped.
  *
  * An item enters once at most, a rank as often as it likes. Alone it is entered at once.
  * Blocks until it is its turn. Returns 0, or -1 with errno
- *   EPERM      this item was in one already, or this rank is in it: uncaught
+ *   EPERM      this item was in one already, this rank is in it, or its loop has given it no item: uncaught
  *   ECANCELED  the team has failed meanwhile
  */
 SHAREDMEM_API int sharedmem_ordered_begin(const char *where);
@@ -614,22 +1015,47 @@ SHAREDMEM_API sharedmem_region sharedmem_region_begin(int is_ordered, const char
 SHAREDMEM_API void sharedmem_region_end(sharedmem_region *region);
 
 #if defined(__GNUC__)
-#define SHAREDMEM_CRITICAL             SHAREDMEM_REGION_(0, NULL, __COUNTER__)
-#define SHAREDMEM_CRITICAL_NAMED(name) SHAREDMEM_REGION_(0, (name), __COUNTER__)
-#define SHAREDMEM_ORDERED              SHAREDMEM_REGION_(1, NULL, __COUNTER__)
+/* The same two for the block macros, in the program itself: what is constant there costs nothing. */
+static inline sharedmem_region sharedmem_region_open_(int is_ordered, const char *name, const char *where)
+{
+    sharedmem_region region;
+
+    region.name = name;
+    region.is_ordered = is_ordered;
+    if (is_ordered)
+        region.is_open = sharedmem_ordered_begin(where) == 0;
+    else
+        region.is_open = sharedmem_critical_begin(name, where) == 0;
+    return region;
+}
+
+static inline void sharedmem_region_close_(sharedmem_region *region)
+{
+    if (!region->is_open)
+        return;
+    region->is_open = 0;
+    if (region->is_ordered)
+        sharedmem_ordered_end();
+    else
+        sharedmem_critical_end(region->name);
+}
+
+#define SHAREDMEM_CRITICAL                     SHAREDMEM_REGION_(0, NULL, __COUNTER__)
+#define SHAREDMEM_CRITICAL_NAMED(name)         SHAREDMEM_REGION_(0, (name), __COUNTER__)
+#define SHAREDMEM_ORDERED                      SHAREDMEM_REGION_(1, NULL, __COUNTER__)
 #define SHAREDMEM_REGION_(is_ordered, name, n) SHAREDMEM_REGION__(is_ordered, name, n)
 #define SHAREDMEM_REGION__(is_ordered, name, n)                                                              \
-    for (sharedmem_region sharedmem_region_##n __attribute__((__cleanup__(sharedmem_region_end))) =          \
-             sharedmem_region_begin(is_ordered, name, SHAREDMEM_HERE);                                       \
-         sharedmem_region_##n.is_open; sharedmem_region_end(&sharedmem_region_##n))
+    for (sharedmem_region sharedmem_region_##n __attribute__((__cleanup__(sharedmem_region_close_))) =       \
+             sharedmem_region_open_(is_ordered, name, SHAREDMEM_HERE);                                       \
+         sharedmem_region_##n.is_open; sharedmem_region_close_(&sharedmem_region_##n))
 #endif
 
 /* ---- Debug mode --------------------------------------------------------------------------------------- */
 
 /*
- * Switches debug mode on or off for this process: maps do their items in the caller, in order, and parallel
- * calls have one rank, and a debugger sees all. Results and returned errors are the same; what would end a
- * worker, a crash, exit() or an uncaught error, ends the program. SHAREDMEM_DEBUG=1 switches it on at start.
+ * Switches debug mode on or off for this process: maps and background calls do all in the caller, in order,
+ * parallel calls have one rank, and a debugger sees all. Results and errors are the same, but that a crash or
+ * exit() ends the program. SHAREDMEM_DEBUG=1 switches it on at start.
  * Returns whether it was on.
  */
 SHAREDMEM_API bool sharedmem_set_debug(bool on);

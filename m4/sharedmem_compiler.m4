@@ -77,3 +77,42 @@ AC_CACHE_CHECK([whether the linker takes a version script], [sharedmem_cv_versio
    LDFLAGS=$sharedmem_saved_ldflags])
 AM_CONDITIONAL([HAVE_VERSION_SCRIPT], [test "$sharedmem_cv_version_script" = yes])
 ])
+
+# SHAREDMEM_DWFL: the headers of elfutils. Its library is not linked: it is loaded for a traceback.
+AC_DEFUN([SHAREDMEM_DWFL], [
+AC_CACHE_CHECK([for elfutils/libdwfl.h], [sharedmem_cv_dwfl],
+  [AC_COMPILE_IFELSE([AC_LANG_PROGRAM([[#include <dwarf.h>
+      #include <elfutils/libdwfl.h>]],
+      [[return dwfl_begin == 0 || DW_AT_linkage_name == 0;]])],
+    [sharedmem_cv_dwfl=yes], [sharedmem_cv_dwfl=no])])
+AS_IF([test "$sharedmem_cv_dwfl" = yes],
+  [AC_DEFINE([HAVE_DWFL], [1], [Define to 1 if the headers of elfutils are there.])
+   sharedmem_tracebacks='with file:line'],
+  [sharedmem_tracebacks='names only (for file:line install libdw-dev, or elfutils-devel on Fedora)'])
+])
+
+# SHAREDMEM_HWLOC_SONAME: what the library is called that is loaded at the first need, src/host/topology.c, and
+# where, for programs of ours, when the system's loader does not look there by itself. Nothing is linked with it.
+AC_DEFUN([SHAREDMEM_HWLOC_SONAME], [
+AC_REQUIRE([LT_INIT])
+AC_CACHE_CHECK([for the name of the hwloc library], [sharedmem_cv_hwloc_soname],
+  [sharedmem_saved_libs=$LIBS
+   sharedmem_saved_cflags=$CFLAGS
+   LIBS="$HWLOC_LIBS $LIBS"
+   CFLAGS="$CFLAGS $HWLOC_CFLAGS"
+   sharedmem_cv_hwloc_soname=
+   AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <hwloc.h>]], [[return (int)hwloc_get_api_version();]])],
+     [sharedmem_cv_hwloc_soname=$($OBJDUMP -p conftest$EXEEXT 2>/dev/null |
+        sed -n 's/^ *NEEDED *\(libhwloc\.so[[^ ]]*\)$/\1/p')])
+   LIBS=$sharedmem_saved_libs
+   CFLAGS=$sharedmem_saved_cflags])
+AS_IF([test -z "$sharedmem_cv_hwloc_soname"],
+  [AC_MSG_ERROR([hwloc is needed as a shared library, libhwloc.so, and objdump to see its name: install binutils])])
+AC_DEFINE_UNQUOTED([HWLOC_SONAME], ["$sharedmem_cv_hwloc_soname"], [The hwloc library, as the loader finds it.])
+HWLOC_LDFLAGS=
+sharedmem_hwloc_libdir=$($PKG_CONFIG --variable=libdir hwloc)
+AS_CASE([" $sys_lib_dlsearch_path_spec "],
+  [*" ${sharedmem_hwloc_libdir:-.} "*], [],
+  [HWLOC_LDFLAGS="-Wl,-rpath,$sharedmem_hwloc_libdir"])
+AC_SUBST([HWLOC_LDFLAGS])
+])

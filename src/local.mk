@@ -1,5 +1,6 @@
 # The library: each floor uses only those above it in this list.
 library_sources = \
+	src/base/bits.h \
 	src/base/debug.c src/base/debug.h \
 	src/base/env.c src/base/env.h \
 	src/base/error.c src/base/error.h \
@@ -23,8 +24,11 @@ library_sources = \
 	src/host/futex.c src/host/futex.h \
 	src/host/kernel_file.c src/host/kernel_file.h \
 	src/host/limits.c src/host/limits.h src/host/limits_memory.c src/host/limits_processes.c \
+	src/host/openmp.c src/host/openmp.h \
 	src/host/pages.c src/host/pages.h \
 	src/host/process.c src/host/process.h src/host/process_look.c \
+	src/host/symbols.c src/host/symbols.h src/host/symbols_read.c src/host/symbols_read.h \
+	src/host/terminal.c src/host/terminal.h \
 	src/host/topology.c src/host/topology.h \
 	src/memory/allocate.c \
 	src/memory/array.c \
@@ -41,30 +45,47 @@ library_sources = \
 	src/memory/undo.c src/memory/undo.h \
 	src/memory/wait.c src/memory/wait.h \
 	src/team/barrier.c src/team/barrier.h \
-	src/team/collective.c \
+	src/team/collective.c src/team/collective.h \
 	src/team/critical.c src/team/critical.h \
 	src/team/job.c src/team/job.h \
+	src/team/loop.c src/team/loop.h \
 	src/team/ordered.c src/team/ordered.h \
 	src/team/part.c \
 	src/team/printed.c src/team/printed.h \
-	src/team/regions.c \
+	src/team/reduce.c \
+	src/team/regions.c src/team/regions.h \
 	src/team/schedule.c src/team/schedule.h \
 	src/team/supervise.c src/team/supervise.h \
 	src/team/team.c src/team/team.h \
+	src/run/background.c \
+	src/run/calls.c src/run/calls.h \
 	src/run/crew.c src/run/crew.h src/run/crew_errors.c src/run/crew_errors.h src/run/crew_worker.c \
-	src/run/map.c src/run/map_forked.c src/run/map_shared.h src/run/map_worker.c \
+	src/run/escape.c src/run/escape.h \
+	src/run/feed.c src/run/feed.h \
+	src/run/map.c src/run/map_mend.c src/run/map_serial.c src/run/map_shared.h src/run/map_team.c \
+	src/run/map_worker.c \
+	src/run/numeric.c src/run/numeric.h src/run/numeric_sort.c \
 	src/run/parallel.c \
 	src/run/placement.c src/run/placement.h \
+	src/run/pool.c src/run/pool.h \
+	src/run/progress.c src/run/progress.h src/run/progress_render.c \
 	src/run/results.c src/run/results.h \
 	src/run/solo.c src/run/solo.h \
-	src/run/spmd.c
+	src/run/spmd.c \
+	src/run/stop.c src/run/stop.h \
+	src/run/worker.h src/run/worker_forked.c src/run/worker_threads.c
+
+# On its own, for it is what exceptions pass by: a function that cleans up when one does would end in itself.
+noinst_LTLIBRARIES += src/libunwind.la
+src_libunwind_la_SOURCES = src/base/unwind.c
+src_libunwind_la_CFLAGS = -std=gnu11 -fvisibility=hidden $(WARNING_CFLAGS) -fno-exceptions -fasynchronous-unwind-tables
 
 # All of it once, for the shared library and for the unit tests, which see the internal names too.
 noinst_LTLIBRARIES += src/libinternal.la
 src_libinternal_la_SOURCES = $(library_sources)
 # -fexceptions: exceptions of C++ pass through calls, whose guards see to it.
 src_libinternal_la_CFLAGS = $(AM_CFLAGS) -fexceptions $(HWLOC_CFLAGS) -pthread
-src_libinternal_la_LIBADD = $(HWLOC_LIBS)
+src_libinternal_la_LIBADD = src/libunwind.la
 
 lib_LTLIBRARIES += libsharedmem.la
 libsharedmem_la_SOURCES =

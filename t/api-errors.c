@@ -69,7 +69,7 @@ static const struct {
     {"schedule 3", {.known = {4, work, .schedule = 3}}, 0, EINVAL, ".schedule"},
     {"schedule 9", {.known = {4, work, .schedule = 9}}, 0, EINVAL, ".schedule"},
     {"schedule -1", {.known = {4, work, .schedule = -1}}, 0, EINVAL, ".schedule"},
-    {"backend 2", {.known = {4, work, .backend = 2}}, 0, EINVAL, ".backend"},
+    {"backend 3", {.known = {4, work, .backend = 3}}, 0, EINVAL, ".backend"},
     {"backend 7", {.known = {4, work, .backend = 7}}, 0, EINVAL, ".backend"},
     {"backend -1", {.known = {4, work, .backend = -1}}, 0, EINVAL, ".backend"},
     {"results without result_size", {.known = {4, work, .results = room}}, 0, EINVAL, ".result_size"},

@@ -193,6 +193,42 @@ static int overflow_by_name(size_t i, void *result, void *context)
     return i == BAD_ITEM ? overflow(&here) : 0;
 }
 
+static __attribute__((noinline)) void crash_deep_inside(volatile int *line)
+{
+    volatile int *volatile nowhere = (volatile int *)64;
+
+    *line = __LINE__ + 1;
+    *nowhere = 1;
+    *line = 0;
+}
+
+static int static_work(size_t i, void *result, void *context)
+{
+    (void)result;
+    if (i == BAD_ITEM)
+        crash_deep_inside(context);
+    return 0;
+}
+
+/* Static functions are known from debug info only, and so are lines. */
+static void test_lines(void)
+{
+    int *line = sharedmem_new(int, 1);
+    sharedmem_error error;
+    char text[64];
+
+    sharedmem_map(30, static_work, line, .np = 2, .error = &error);
+    if (strstr(error.traceback, " at ") == NULL) {
+        test_has("  #0 ", error.traceback, "without debug info there are addresses");
+    } else {
+        test_has("  #0 crash_deep_inside at ", error.traceback, "a static function is known in a traceback");
+        snprintf(text, sizeof text, "api-failure.c:%d (api-failure.t+0x", *line);
+        test_has(text, error.traceback, "with file and line");
+        test_has("  #1 static_work at ", error.traceback, "so is its caller");
+    }
+    sharedmem_free(line);
+}
+
 static void test_traceback(void)
 {
     sharedmem_error error;
@@ -202,7 +238,7 @@ static void test_traceback(void)
         return;
     }
     sharedmem_map(30, crash_by_name, NULL, .np = 2, .error = &error);
-    test_has("#0 crash_by_name+", error.traceback, "a crash has a traceback, with names");
+    test_has("#0 crash_by_name", error.traceback, "a crash has a traceback, with names");
     test_ok(strchr(error.traceback, '\n') != NULL && strchr(error.traceback, '\n')[1] != '\0',
             "of several lines");
     sharedmem_map(30, overflow_by_name, NULL, .np = 2, .error = &error);
@@ -212,6 +248,7 @@ static void test_traceback(void)
         test_has("a stack overflow", error.message, "a stack overflow is called one");
     sharedmem_map(30, bad_work, &(enum way){KILL}, .np = 2, .error = &error);
     test_str("", error.traceback, "who was killed has none");
+    test_lines();
 }
 
 static void test_serial(void)
@@ -279,6 +316,36 @@ static void *collect_children(void *stop)
  * A program that collects any child takes the map's statuses. What it does right is right; a death is still
  * one.
  */
+static int do_nothing(size_t i, void *result, void *context)
+{
+    (void)i, (void)result, (void)context;
+    return 0;
+}
+
+static int end_thread(size_t i, void *result, void *context)
+{
+    (void)i, (void)result, (void)context;
+    pthread_exit(NULL);
+}
+
+static void *map_in_thread(void *unused)
+{
+    sharedmem_map(1000, do_nothing, NULL, .reduce = end_thread, .np = 3);
+    return unused;
+}
+
+/* The end of a thread goes up through the map as an exception of C++ does, in a program that has none. */
+static void test_thread_ends(void)
+{
+    pthread_t thread;
+
+    test_int(0, pthread_create(&thread, NULL, map_in_thread, NULL), "a thread maps");
+    pthread_join(thread, NULL);
+    test_int(0, test_children(), "ended by its reduce, it leaves no process");
+    test_int(0, sharedmem_map(1000, do_nothing, NULL, .np = 3), "the next map is right");
+    test_int(0, sharedmem_heap_check(NULL), "the heap is whole");
+}
+
 static void test_statuses_taken(void)
 {
     bool stop = false;
@@ -432,6 +499,7 @@ int main(void)
     test_serial();
     test_reduce();
     test_others_hang();
+    test_thread_ends();
     test_statuses_taken();
     test_master_killed();
     return test_end();

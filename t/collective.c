@@ -99,7 +99,8 @@ static const char *run(uint32_t n, void (*body)(struct rank *me), unsigned seed)
     start_team(n);
     start_ranks(body, seed);
     wrong = join_ranks();
-    team_free(team);
+    team_free_blocks(team);
+    heap_free(team);
     return wrong;
 }
 
@@ -329,7 +330,8 @@ static void test_mix(uint32_t n, unsigned seed)
     age_team(ALMOST_WRAPPED);
     start_ranks(mix, seed);
     wrong = join_ranks();
-    team_free(team);
+    team_free_blocks(team);
+    heap_free(team);
     test_str(NULL, wrong, "%u ranks: thousands of calls in turn, from seed %u", n, seed);
 }
 
@@ -421,7 +423,8 @@ static void test_uncounted(uint32_t n)
         usleep(1000);
     team_stop(team);
     wrong = join_ranks();
-    team_free(team);
+    team_free_blocks(team);
+    heap_free(team);
     test_str(NULL, wrong, "%u ranks: each adds up by itself where the last one died", n);
 }
 

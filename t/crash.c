@@ -231,21 +231,20 @@ static const struct crash_case {
     enum address address;
     bool not_here;
 } crashes[] = {
-    {"a null pointer", "#0 crash_null+0x", crash_null, SIGSEGV, .address = NEAR_NULL},
-    {"a wild pointer", "#0 crash_wild+0x", crash_wild, SIGSEGV, .address = NEAR_NULL},
-    {"a pointer that is no address", "#0 crash_not_canonical+0x", crash_not_canonical, SIGSEGV,
-     .address = ANY},
-    {"a file's lost page", "#0 crash_bus+0x", crash_bus, SIGBUS, .address = ANY},
-    {"abort()", " crash_abort+0x", crash_abort, SIGABRT, .sent = true, .address = NONE},
-    {"SIGFPE raised", " crash_raise_fpe+0x", crash_raise_fpe, SIGFPE, .sent = true, .address = NONE},
-    {"7 / 0", "#0 crash_divide+0x", crash_divide, SIGFPE, .address = NONE, .not_here = !DIVIDES},
-    {"a trap", "#0 crash_trap+0x", crash_trap, TRAP, .address = NONE},
-    {"SIGTRAP raised", " crash_raise_trap+0x", crash_raise_trap, SIGTRAP, .sent = true, .address = NONE},
-    {"a kill from outside", " crash_killed+0x", crash_killed, SIGSEGV, .sent = true, .address = NONE},
-    {"a call of NULL", "#0 0x0\n  #1 crash_call_null+0x", crash_call_null, SIGSEGV, .address = NEAR_NULL},
-    {"a call of data", "\n  #1 crash_call_data+0x", crash_call_data, SIGSEGV, .address = ANY},
-    {"a recursion without end", "#0 crash_recursion+0x", crash_overflow, SIGSEGV, .overflow = true},
-    {"an array larger than the stack", "#0 crash_big_frame+0x", crash_big_frame, SIGSEGV, .overflow = true},
+    {"a null pointer", "#0 crash_null", crash_null, SIGSEGV, .address = NEAR_NULL},
+    {"a wild pointer", "#0 crash_wild", crash_wild, SIGSEGV, .address = NEAR_NULL},
+    {"a pointer that is no address", "#0 crash_not_canonical", crash_not_canonical, SIGSEGV, .address = ANY},
+    {"a file's lost page", "#0 crash_bus", crash_bus, SIGBUS, .address = ANY},
+    {"abort()", " crash_abort", crash_abort, SIGABRT, .sent = true, .address = NONE},
+    {"SIGFPE raised", " crash_raise_fpe", crash_raise_fpe, SIGFPE, .sent = true, .address = NONE},
+    {"7 / 0", "#0 crash_divide", crash_divide, SIGFPE, .address = NONE, .not_here = !DIVIDES},
+    {"a trap", "#0 crash_trap", crash_trap, TRAP, .address = NONE},
+    {"SIGTRAP raised", " crash_raise_trap", crash_raise_trap, SIGTRAP, .sent = true, .address = NONE},
+    {"a kill from outside", " crash_killed", crash_killed, SIGSEGV, .sent = true, .address = NONE},
+    {"a call of NULL", "#0 0x0\n  #1 crash_call_null", crash_call_null, SIGSEGV, .address = NEAR_NULL},
+    {"a call of data", "\n  #1 crash_call_data", crash_call_data, SIGSEGV, .address = ANY},
+    {"a recursion without end", "#0 crash_recursion", crash_overflow, SIGSEGV, .overflow = true},
+    {"an array larger than the stack", "#0 crash_big_frame", crash_big_frame, SIGSEGV, .overflow = true},
 };
 
 static bool has_limit(void)
@@ -279,8 +278,8 @@ static void test_crash(const struct crash_case *crash)
     test_ok(slot->n_pcs >= 2 && slot->n_pcs <= CRASH_PCS, "%s: there are frames", crash->name);
     test_has(crash->frame, text, "%s: the traceback says where", crash->name);
     if (!crash->overflow) {
-        test_has(" crash_outer+0x", text, "%s: and from where", crash->name);
-        test_has(" main+0x", text, "%s: up to main", crash->name);
+        test_has(" crash_outer", text, "%s: and from where", crash->name);
+        test_has(" main", text, "%s: up to main", crash->name);
         test_ok(strstr(text, "libc_start") == NULL, "%s: and not beyond", crash->name);
     }
     test_int(crash->overflow, crash_is_stack_overflow(slot), "%s: is it a stack overflow", crash->name);
@@ -511,12 +510,12 @@ static void test_families(void)
     test_int(0, slot->n_pcs, "and leaves the worker's slot alone");
     test_ok(left_by(run(fork_with), SIGABRT), "so does one that installed");
     test_int(0, slot[0].n_pcs, "that leaves the worker's slot alone too");
-    test_has(" crash_abort+0x", text_of(slot + 1), "and has a traceback in its own");
+    test_has(" crash_abort", text_of(slot + 1), "and has a traceback in its own");
     test_int(SIGABRT, run(thread_crashes), "a thread's crash ends the process by its signal");
-    test_has(" crash_in_thread+0x", text_of(slot), "it has a traceback");
+    test_has(" crash_in_thread", text_of(slot), "it has a traceback");
     test_ok(slot->stack_top == 0, "and its stack is not known");
     test_int(SIGABRT, run(threads_crash), "two threads may crash at once");
-    test_has(" crash_outer+0x", text_of(slot), "one has a traceback");
+    test_has(" crash_outer", text_of(slot), "one has a traceback");
 }
 
 /* ---- Stacks that cannot be unwound ---- */
@@ -581,7 +580,13 @@ static int count_lines(const char *text)
     return lines;
 }
 
-/* In every size the lines are the first of those in full, and nothing is written past the end. */
+/* At the ends one by one. */
+static size_t next_size(size_t size, size_t all)
+{
+    return size < 100 || size + 20 > all ? size + 1 : size + 13;
+}
+
+/* In any size the lines are the first of those in full, and nothing is written past the end. */
 static void test_sizes(void)
 {
     char full[3072], text[3072];
@@ -589,7 +594,7 @@ static void test_sizes(void)
     bool fits = true;
 
     test_int(all, count_lines(full), "a traceback's lines are counted");
-    for (size_t size = 0; size <= strlen(full) + 1; size++) {
+    for (size_t size = 0; size <= strlen(full) + 1; size = next_size(size, strlen(full))) {
         int lines;
 
         memset(text, '#', sizeof text);

@@ -15,10 +15,11 @@
 /* More than any of the calls has. */
 #define N_STEPS 60
 
-enum call { ALL, SMALL, BOARD, LARGE, SHARED, CALLOC, N_CALLS };
+enum call { ALL, SMALL, BOARD, LARGE, SHARED, COMBINED, COMBINED_LARGE, CALLOC, N_CALLS };
 
 static const char *const names[] = {"all_double",      "bcast of a few bytes", "bcast by the board",
-                                    "bcast in pieces", "bcast in place",       "team_calloc"};
+                                    "bcast in pieces", "bcast in place",       "all by the board",
+                                    "all by a block",  "team_calloc"};
 
 struct shared {
     size_t bad;
@@ -28,6 +29,16 @@ struct shared {
 };
 static struct shared *shared;
 static char *block;
+
+/* The first and the last byte. */
+static void add_ends(void *into, const void *from, void *context)
+{
+    size_t last = *(size_t *)context - 1;
+    char *sum = into;
+
+    sum[0] = (char)(sum[0] + ((const char *)from)[0]);
+    sum[last] = (char)(sum[last] + ((const char *)from)[last]);
+}
 
 static int one(enum call call, size_t rank, int k)
 {
@@ -52,6 +63,15 @@ static int one(enum call call, size_t rank, int k)
         if (sharedmem_bcast(p, n, root) != 0)
             return 1;
         shared->wrong += (int)rank != root && (p[0] != k + 1 || p[n - 1] != k + 1);
+        return 0;
+    }
+    case COMBINED:
+    case COMBINED_LARGE: {
+        size_t n = call == COMBINED ? 100 : 200000;
+        memset(data, (int)rank + k, n);
+        if (sharedmem_all(data, n, add_ends, &n) != 0)
+            return 1;
+        shared->wrong += data[0] != size * (size - 1) / 2 + k * size || data[n - 1] != data[0];
         return 0;
     }
     default:

@@ -27,6 +27,7 @@ struct plan {
     unsigned long step;
     bool slow;
     _Atomic uint64_t died_ns; /* in shared memory: when the victim was last seen alive */
+    _Atomic int n_deaths;     /* that are to come */
 };
 
 static struct plan *plan;
@@ -190,6 +191,59 @@ static void test_kills(size_t *in_place, int n)
     test_ok(failed >= n / 2, "%d of %d maps lost a worker", failed, n);
 }
 
+/* ---- With .retries nothing is lost: also where workers die while they take a chunk, two at once ---- */
+
+static int die_and_work(size_t i, void *result, void *context)
+{
+    static pid_t armed_in;
+
+    (void)context;
+    if (armed_in != getpid() && atomic_fetch_sub(&plan->n_deaths, 1) > 0)
+        fault_arm(plan->step);
+    armed_in = getpid();
+    *(size_t *)result = 3 * i;
+    return 0;
+}
+
+static size_t n_reduced;
+
+static int count_reduced(size_t i, void *result, void *context)
+{
+    (void)context;
+    return i == n_reduced++ && *(size_t *)result == 3 * i ? 0 : 1;
+}
+
+static bool mends(unsigned long step, int schedule, size_t chunk, bool reduce, size_t *in_place)
+{
+    size_t *to = reduce ? results : in_place;
+    bool good;
+
+    plan->step = step;
+    atomic_store(&plan->n_deaths, 2);
+    n_reduced = 0;
+    memset(to, 0, N_ITEMS * sizeof *to);
+    good = sharedmem_map(N_ITEMS, die_and_work, NULL, .np = 3, .schedule = schedule, .chunk = chunk,
+                         .results = to, .result_size = sizeof *to, .reduce = reduce ? count_reduced : NULL,
+                         .retries = 4) == 0;
+    for (size_t i = 0; i < N_ITEMS; i++)
+        good &= to[i] == 3 * i;
+    return good && (!reduce || n_reduced == N_ITEMS);
+}
+
+static void test_mended(size_t *in_place, unsigned long n_steps)
+{
+    for (int schedule = SHAREDMEM_GUIDED; schedule <= SHAREDMEM_STATIC; schedule++) {
+        unsigned long right = 0;
+
+        for (unsigned long step = 1; step <= n_steps; step++)
+            right += mends(step, schedule, step % 3, step % 2 == 0, in_place) &&
+                     mends(step, schedule, (step + 1) % 3, step % 2 != 0, in_place);
+        test_int((long long)n_steps, (long long)right, "with retries, dying at each step, schedule %d",
+                 schedule);
+    }
+    test_int(0, test_children(), "nobody is left");
+}
+
 int main(void)
 {
     size_t *in_place;
@@ -201,6 +255,7 @@ int main(void)
     if (plan == NULL || in_place == NULL)
         test_skip_all("no shared memory here");
     test_deaths(in_place, test_under_valgrind() ? 20 : N_DEATHS);
+    test_mended(in_place, test_under_valgrind() ? 10 : 60);
     if (access("/proc/self/task/1/children", F_OK) != 0 && access("/proc/thread-self/children", F_OK) != 0)
         test_skip("this kernel does not list children");
     else

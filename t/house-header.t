@@ -42,9 +42,36 @@ static int add(size_t i, void *result, void *context)
     return 0;
 }
 
+static void larger(void *into, const void *from, void *context)
+{
+    (void)context;
+    if (*(const double *)from > *(double *)into)
+        *(double *)into = *(const double *)from;
+}
+
+static double loop_over(size_t n)
+{
+    double sum = 0;
+    sharedmem_loop loop;
+    size_t begin, end;
+
+    SHAREDMEM_FOR (i, n)
+        sum += (double)i;
+    SHAREDMEM_FOR (i, n, .schedule = SHAREDMEM_DYNAMIC, .chunk = 16) {
+        SHAREDMEM_ORDERED
+            sum += (double)i;
+        if (i == 7)
+            break;
+    }
+    sharedmem_loop_begin(&loop, n, .schedule = SHAREDMEM_STATIC);
+    while (sharedmem_loop_next_chunk(&loop, &begin, &end))
+        sum += (double)(end - begin);
+    return sharedmem_all(&sum, sizeof sum, larger, NULL) == 0 ? sum : 0;
+}
+
 int main(void)
 {
-    double sum = 0, results[4];
+    double sum = loop_over(8), results[4];
     sharedmem_error error;
     int status = sharedmem_map(4, work, &sum);
 

@@ -72,6 +72,20 @@ static void test_machines(void)
     }
 }
 
+/* How many were killed: in the process's own cgroup, of either version, or on a machine whose cgroups don't tell. */
+static void test_oom_kills(void)
+{
+    static const struct {
+        const char *machine;
+        long long kills;
+    } cases[] = {
+        {"v1-torque", 2}, {"v2-nested", 3}, {"v1-unlimited", 5}, {"broken", 0}, {"no-such-machine", 0}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        test_int(cases[i].kills, (long long)limits_oom_kills(machine_root(cases[i].machine)),
+                 "%s: processes killed for want of memory", cases[i].machine);
+}
+
 /* The tightest of the cgroups above a process; the machine's own limits are this test's, which wants few. */
 static void test_processes(void)
 {
@@ -168,6 +182,7 @@ int main(void)
 {
     test_begin(60);
     test_machines();
+    test_oom_kills();
     test_walk();
     test_processes();
     test_kernel_files();

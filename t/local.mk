@@ -16,14 +16,19 @@ unit_tests = \
 	t/error.t \
 	t/futex.t \
 	t/heap.t \
+	t/leaks.t \
 	t/limits.t \
 	t/lock.t \
+	t/loop.t \
 	t/member.t \
+	t/openmp.t \
 	t/options.t \
 	t/ordered.t \
 	t/pages.t \
 	t/parse.t \
 	t/process.t \
+	t/progress.t \
+	t/reduce.t \
 	t/schedule.t \
 	t/segment.t \
 	t/smrrun-batch.t \
@@ -35,6 +40,7 @@ unit_tests = \
 	t/smrrun-program.t \
 	t/spawn.t \
 	t/supervise.t \
+	t/symbols.t \
 	t/text.t \
 	t/topology.t \
 	t/undo.t \
@@ -67,35 +73,100 @@ t_rank_LDADD = libsharedmem.la
 t_rank_LDFLAGS = $(api_ldflags)
 # Its functions are found by name.
 t_crash_t_LDFLAGS = $(AM_LDFLAGS) -rdynamic
+t_symbols_t_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 
 # What users have, the public header and the shared library. Each with
 #	t_api_NAME_t_LDADD = $(api_libraries)
 #	t_api_NAME_t_LDFLAGS = $(api_ldflags)
 api_tests = \
+	t/api-anchors.t \
 	t/api-array.t \
+	t/api-backends.t \
+	t/api-background.t \
 	t/api-collective.t \
 	t/api-core.t \
 	t/api-errors.t \
 	t/api-failure.t \
+	t/api-loop.t \
 	t/api-map.t \
+	t/api-nesting.t \
+	t/api-numeric.t \
+	t/api-master.t \
+	t/api-mend.t \
+	t/api-original.t \
+	t/api-original-arrays.t \
+	t/api-original-parallel.t \
 	t/api-parallel.t \
-	t/api-regions.t
+	t/api-pool.t \
+	t/api-pool-life.t \
+	t/api-regions.t \
+	t/api-retries.t \
+	t/api-states.t \
+	t/api-within.t \
+	t/api-oom.t
+t_api_oom_t_LDADD = $(api_libraries)
+t_api_oom_t_LDFLAGS = $(api_ldflags)
+t_api_within_t_LDADD = $(api_libraries)
+t_api_within_t_LDFLAGS = $(api_ldflags)
+t_api_anchors_t_LDADD = $(api_libraries)
+t_api_anchors_t_LDFLAGS = $(api_ldflags)
 t_api_array_t_LDADD = $(api_libraries)
 t_api_array_t_LDFLAGS = $(api_ldflags)
+t_api_backends_t_LDADD = $(api_libraries)
+t_api_backends_t_LDFLAGS = $(api_ldflags)
+t_api_background_t_LDADD = $(api_libraries)
+t_api_background_t_LDFLAGS = $(api_ldflags)
+t_api_nesting_t_LDADD = $(api_libraries)
+t_api_nesting_t_LDFLAGS = $(api_ldflags)
+t_api_pool_life_t_LDADD = $(api_libraries)
+t_api_pool_life_t_LDFLAGS = $(api_ldflags)
+t_api_pool_t_LDADD = $(api_libraries)
+t_api_pool_t_LDFLAGS = $(api_ldflags)
+# It loads this one, which is shared by its -rpath.
+check_LTLIBRARIES += t/loaded.la
+t_loaded_la_SOURCES = t/loaded.c
+t_loaded_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+t_loaded_la_CFLAGS = $(AM_CFLAGS) -fvisibility=default
+t_api_retries_t_LDADD = $(api_libraries)
+t_api_retries_t_LDFLAGS = $(api_ldflags)
+t_api_states_t_LDADD = $(api_libraries)
+t_api_states_t_LDFLAGS = $(api_ldflags)
 t_api_collective_t_LDADD = $(api_libraries)
 t_api_collective_t_LDFLAGS = $(api_ldflags)
 t_api_core_t_LDADD = $(api_libraries)
 t_api_core_t_LDFLAGS = $(api_ldflags)
 t_api_errors_t_LDADD = $(api_libraries)
 t_api_errors_t_LDFLAGS = $(api_ldflags)
+t_api_loop_t_LDADD = $(api_libraries)
+t_api_loop_t_LDFLAGS = $(api_ldflags)
 t_api_failure_t_LDADD = $(api_libraries)
 t_api_failure_t_LDFLAGS = $(api_ldflags) -rdynamic
+t_api_numeric_t_LDADD = $(api_libraries) -lm
+t_api_numeric_t_LDFLAGS = $(api_ldflags)
+t_api_master_t_LDADD = $(api_libraries)
+t_api_master_t_LDFLAGS = $(api_ldflags)
+t_api_mend_t_LDADD = $(api_libraries)
+t_api_mend_t_LDFLAGS = $(api_ldflags)
+t_api_original_arrays_t_LDADD = $(api_libraries)
+t_api_original_arrays_t_LDFLAGS = $(api_ldflags)
+t_api_original_t_LDADD = $(api_libraries)
+t_api_original_t_LDFLAGS = $(api_ldflags)
+t_api_original_parallel_t_LDADD = $(api_libraries)
+t_api_original_parallel_t_LDFLAGS = $(api_ldflags)
 t_api_parallel_t_LDADD = $(api_libraries)
 t_api_parallel_t_LDFLAGS = $(api_ldflags)
 t_api_regions_t_LDADD = $(api_libraries)
 t_api_regions_t_LDFLAGS = $(api_ldflags)
 t_api_map_t_LDADD = $(api_libraries)
 t_api_map_t_LDFLAGS = $(api_ldflags)
+# Where the compiler has OpenMP. The library itself knows nothing of that.
+if HAVE_OPENMP
+api_tests += t/api-openmp.t
+endif
+EXTRA_DIST += t/api-openmp.c
+t_api_openmp_t_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
+t_api_openmp_t_LDADD = $(api_libraries)
+t_api_openmp_t_LDFLAGS = $(api_ldflags)
 
 # Deaths between any two stores, in a library that can die there. Each with
 #	t_fault_NAME_t_LDADD = $(fault_libraries)
@@ -104,7 +175,8 @@ fault_tests = \
 	t/fault-collective.t \
 	t/fault-heap.t \
 	t/fault-map.t \
-	t/fault-regions.t
+	t/fault-regions.t \
+	t/fault-workers.t
 t_fault_collective_t_LDADD = $(fault_libraries)
 t_fault_collective_t_CPPFLAGS = $(fault_cppflags)
 t_fault_regions_t_LDADD = $(fault_libraries)
@@ -113,6 +185,8 @@ t_fault_heap_t_LDADD = $(fault_libraries)
 t_fault_heap_t_CPPFLAGS = $(fault_cppflags)
 t_fault_map_t_LDADD = $(fault_libraries)
 t_fault_map_t_CPPFLAGS = $(fault_cppflags)
+t_fault_workers_t_LDADD = $(fault_libraries)
+t_fault_workers_t_CPPFLAGS = $(fault_cppflags)
 
 shell_tests = \
 	t/cxx.t \
@@ -121,9 +195,12 @@ shell_tests = \
 	t/house-header.t \
 	t/house-symbols.t \
 	t/install.t \
+	t/openmp-clang.t \
+	t/loading.t \
 	t/smrrun-bad.t \
 	t/smrrun-fail.t \
 	t/smrrun-kill.t \
+	t/smrrun-openmp.t \
 	t/smrrun-ranks.t \
 	t/smrrun-run.t \
 	t/smrrun-threads.t \
@@ -133,7 +210,7 @@ compiled_tests = $(unit_tests) $(launcher_tests) $(api_tests) $(fault_tests)
 check_PROGRAMS += $(compiled_tests)
 dist_check_SCRIPTS += $(shell_tests)
 TESTS += $(compiled_tests) $(shell_tests)
-EXTRA_DIST += t/tap.sh t/smrrun.sh t/valgrind.supp t/machines t/topologies
+EXTRA_DIST += t/tap.sh t/ways.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
 
 # Automake takes t/NAME.c for t/NAME.t, and LDADD, where nothing else is said.
 AM_DEFAULT_SOURCE_EXT = .c
@@ -141,7 +218,7 @@ LDADD = t/libtap.la src/libinternal.la -lpthread
 tools_libraries = t/libtap.la tools/libsmrrun.la -lpthread
 
 check_LTLIBRARIES += t/libtap.la
-t_libtap_la_SOURCES = t/tap.c t/tap.h
+t_libtap_la_SOURCES = t/tap.c t/tap.h t/backends.h
 
 # -no-install: the program itself can be run, by hand and in a debugger, without libtool's wrapper script.
 api_libraries = t/libtap.la libsharedmem.la -lpthread
@@ -153,7 +230,7 @@ fault_libraries = t/libtap.la t/libfault.la -lpthread
 t_libfault_la_SOURCES = $(library_sources)
 t_libfault_la_CPPFLAGS = $(fault_cppflags)
 t_libfault_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS) -pthread
-t_libfault_la_LIBADD = $(HWLOC_LIBS)
+t_libfault_la_LIBADD = src/libunwind.la
 
 TEST_EXTENSIONS = .t
 T_LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh

@@ -11,6 +11,7 @@
 #include "memory/member.h"
 #include "memory/memory.h"
 #include "memory/recover.h"
+#include "memory/segment.h"
 #include "memory/wait.h"
 #include "tap.h"
 
@@ -90,6 +91,38 @@ static void test_own(void)
     test_int(0, lock_acquire(&shared->lock, NULL), "and free after one release");
     lock_release(&shared->lock);
     test_ok(!member_holds_any(member_my_id), "nothing is held");
+}
+
+/* The short ways say no where they are not for it, and have changed nothing then. */
+static void test_short_ways(void)
+{
+    struct lock_shared *first = &shared->more[0], *second = &shared->more[1];
+
+    test_int(0, lock_try(first, segment_offset(first)), "a free lock is taken by the short way");
+    test_ok(lock_is_mine(first) && member_holds_any(member_my_id), "and noted");
+    test_int(EBUSY, lock_try(second, segment_offset(second)), "a second one is not");
+    test_int(EBUSY, lock_try(first, segment_offset(first)), "nor the same again");
+    test_int(0, (long long)second->word, "the second is as free as before");
+    test_ok(!lock_try_release(second, segment_offset(second)), "what is not mine is not given back");
+    test_int(0, lock_acquire(second, NULL), "the long way takes it");
+    test_ok(!lock_try_release(second, segment_offset(second)), "whose note the short way does not know");
+    test_ok(lock_is_mine(second), "and so leaves it");
+    atomic_fetch_or(&first->word, 1u << MEMBER_ID_BITS);
+    test_ok(!lock_try_release(first, segment_offset(first)), "nor is a lock for which somebody sleeps");
+    lock_release(first);
+    lock_release(second);
+    test_ok(first->word == 0 && second->word == 0 && !member_holds_any(member_my_id),
+            "the long way gives both back");
+    atomic_store(&first->word, member_my_id + 1);
+    test_int(EBUSY, lock_try(first, segment_offset(first)), "what another has is not taken");
+    test_ok(!lock_try_release(first, segment_offset(first)) && first->word == member_my_id + 1,
+            "and not given back");
+    test_ok(!member_holds_any(member_my_id), "nor noted");
+    atomic_store(&first->word, 0);
+    atomic_store(&first->owner_died, 1);
+    test_int(EOWNERDEAD, lock_try(first, segment_offset(first)), "the short way tells of a dead owner");
+    lock_mark_consistent(first);
+    test_ok(lock_try_release(first, segment_offset(first)) && first->word == 0, "and back");
 }
 
 /* A child that takes n locks and is killed with them. Its id. */
@@ -211,6 +244,7 @@ int main(void)
         test_skip_all("no shared memory here");
     shared = heap_alloc_zeroed(sizeof *shared);
     test_own();
+    test_short_ways();
     test_processes(1);
     test_processes(2);
     test_processes(8);

@@ -156,7 +156,7 @@ static void run_team(uint32_t n, const struct map *map, const struct turns *how)
     run.map = map;
     run.turns = how;
     if (map != NULL)
-        run.schedule = (struct schedule){map->kind, n, ITEMS, map->chunk, UINT64_MAX};
+        run.schedule = (struct schedule){map->kind, n, ITEMS, map->chunk, UINT64_MAX, 0};
     run.team = heap_alloc(team_bytes(n), HEAP_ALIGNMENT);
     team_init(run.team, n, map != NULL);
     for (uint32_t rank = 0; rank < n; rank++)

@@ -257,6 +257,12 @@ static int pointers(char **arguments)
     return 0;
 }
 
+static void add(void *into, const void *from, void *context)
+{
+    (void)context;
+    *(int *)into += *(const int *)from;
+}
+
 /* first CALL: the collective is the first that is called at all. */
 static int first(char **arguments)
 {
@@ -269,6 +275,18 @@ static int first(char **arguments)
     if (strcmp(arguments[0], "all_double") == 0)
         return sharedmem_all_double(rank, SHAREDMEM_MIN) != 0.0 ||
                sharedmem_all_double(0.5, SHAREDMEM_SUM) != 0.5 * size;
+    if (strcmp(arguments[0], "all") == 0) {
+        int sum = rank;
+
+        return sharedmem_all(&sum, sizeof sum, add, NULL) != 0 || sum != size * (size - 1) / 2;
+    }
+    if (strcmp(arguments[0], "loop") == 0) {
+        SHAREDMEM_FOR(i, 10)
+        {
+            value += (int)i;
+        }
+        return sharedmem_all_int64(value - rank - 40, SHAREDMEM_SUM) != 45;
+    }
     if (strcmp(arguments[0], "team_calloc") == 0) {
         _Atomic int *counter = sharedmem_team_calloc(1, sizeof *counter);
 
@@ -279,6 +297,41 @@ static int first(char **arguments)
     if (strcmp(arguments[0], "malloc") == 0)
         sharedmem_free(sharedmem_malloc(100));
     return sharedmem_size() != size;
+}
+
+/*
+ * loops [N]: N loops, one behind the other; each item is printed in order, and each rank says so at the end.
+ */
+static int loops(char **arguments)
+{
+    for (int k = 0; k < number(arguments, 10); k++) {
+        SHAREDMEM_FOR(i, 20, .schedule = k % 3, .chunk = (size_t)k % 4)
+        {
+            SHAREDMEM_ORDERED
+            {
+                printf("%zu ", i);
+            }
+        }
+    }
+    SHAREDMEM_ORDERED
+    {
+        printf("rank %d\n", rank);
+    }
+    return 0;
+}
+
+/* loop-end HOW: rank 2 ends in a loop, while the others wait for it in a later one. */
+static int loop_end(char **arguments)
+{
+    for (int k = 0; k < 60; k++) {
+        SHAREDMEM_FOR(i, 20, .schedule = SHAREDMEM_STATIC)
+        {
+            if (rank == WHO && k == 3)
+                return end_by(arguments[0]);
+            (void)i;
+        }
+    }
+    return 0;
 }
 
 /* critical [N]: all add to one number, which is not atomic. */
@@ -323,6 +376,16 @@ static int square(size_t i, void *result, void *context)
 }
 
 /* Each rank has a map of its own, with two workers, whose results lie in the memory of all. */
+/* Needs no other rank. What a map of 20 s says at its end. */
+static int progress(char **arguments)
+{
+    sharedmem_progress progress = {.n_done = 10, .n = 10, .seconds = 20, .is_last = 1, .where = "prog.c:7"};
+
+    (void)arguments;
+    sharedmem_progress_bar(&progress, NULL);
+    return 0;
+}
+
 static int map(char **arguments)
 {
     int64_t *results = sharedmem_team_calloc(100 * (size_t)size, sizeof *results);
@@ -337,6 +400,31 @@ static int map(char **arguments)
     for (size_t i = 0; i < 100 * (size_t)size; i++)
         sum += results[i];
     return sum != (int64_t)328350 * size;
+}
+
+/* Each rank but the first sorts, adds and searches an array of its own, which is worth a second process. */
+static int sort(char **arguments)
+{
+    int64_t n = 270000 + rank, high = n - 1, sum = 0, index = -1;
+    int64_t *numbers =
+        rank % 2 == 0 ? sharedmem_malloc((size_t)n * sizeof *numbers) : malloc((size_t)n * sizeof *numbers);
+    sharedmem_array a = sharedmem_wrap(numbers, SHAREDMEM_INT64, 1, &n);
+    bool is_wrong;
+
+    (void)arguments;
+    for (int64_t i = 0; i < n; i++)
+        numbers[i] = i * 7919 % n;
+    if (rank > 0 && (sharedmem_sort(a) != 0 || sharedmem_sum(a, &sum) != 0 ||
+                     sharedmem_searchsorted(a, sharedmem_wrap(&high, SHAREDMEM_INT64, 0, NULL),
+                                            SHAREDMEM_LEFT, &index) != 0))
+        return 1;
+    sharedmem_barrier();
+    is_wrong = rank > 0 && (numbers[0] != 0 || numbers[high] != high || sum != n * high / 2 || index != high);
+    if (rank % 2 == 0)
+        sharedmem_free(numbers);
+    else
+        free(numbers);
+    return is_wrong;
 }
 
 /* heap MIB: whether so much can be had. */
@@ -511,9 +599,13 @@ static const struct mode modes[] = {
     {"end-alone", end_alone},
     {"pointers", pointers},
     {"first", first},
+    {"loops", loops},
+    {"loop-end", loop_end},
     {"critical", critical},
     {"held", held},
     {"map", map},
+    {"progress", progress},
+    {"sort", sort},
     {"heap", heap},
     {"helper", helper},
     {"forked", forked},

@@ -100,7 +100,7 @@ static void test_needs(void)
     test_ok(!plan_needs_topology(&uncounted, &slurm, &machine), "counted by the batch system: no");
     test_ok(!plan_needs_topology(&crowded, &none, &machine), "more ranks than processors: no");
     plan_make(&plan, &crowded, &none, &machine, message, sizeof message);
-    test_ok(plan.is_crowded && plan.binding == NULL && plan.n_threads == 1,
+    test_ok(plan.crowd > 0 && plan.binding == NULL && plan.n_threads == 1,
             "they have one thread each, unbound");
     plan_fini(&plan);
 }

@@ -25,7 +25,7 @@ check_meeting() {
     good "a rank that comes late" late
     gives 0 "one rank" "$smrrun" -n 1 "$rank" barriers
     gives 0 "more ranks than processors" "$smrrun" -n 32 "$rank" barriers 50
-    for call in bcast all_int64 all_double team_calloc malloc; do
+    for call in bcast all_int64 all_double all loop team_calloc malloc; do
         good "$call as the first call" first "$call"
     done
 }
@@ -48,6 +48,37 @@ check_order() {
     is "$(for round in $(seq 0 29); do seq -f "$round %g" 0 4; done)" "$(cat both)" "and in order"
 }
 
+# looped N RANKS: what loops prints.
+looped() {
+    for _ in $(seq "$1"); do
+        seq -s ' ' 0 19 | tr '\n' ' '
+    done
+    seq -f "rank %g" 0 $(($2 - 1))
+}
+
+check_loops() {
+    gives 0 "loops" "$smrrun" -n 4 "$rank" loops 50
+    prints "$(looped 50 4)" "loops: each item once, and in order"
+    says "" "loops: nothing is said"
+    gives 0 "loops of more ranks than processors" "$smrrun" -n 16 "$rank" loops 20
+    prints "$(looped 20 16)" "loops of more ranks than processors: in order"
+    gives 0 "loops over programs" "$smrrun" -n 3 sh -c '"$0" loops 5; "$0" barriers 3; "$0" loops 40' "$rank"
+    prints "$(looped 5 3 && echo all met && looped 40 3)" "loops over programs: in order"
+    # Rank 0 makes all loops in one program, the others in two, which end in turns of their own.
+    gives 0 "loops match over programs" "$smrrun" -n 3 sh -c '
+        case $SHAREDMEM_RANK in
+        0) exec "$0" loops 36 ;;
+        *) "$0" loops 12 >/dev/null && "$0" loops 24 >/dev/null ;;
+        esac' "$rank"
+    gives 1 "a rank with less loops" "$smrrun" -n 3 sh -c '
+        [ "$SHAREDMEM_RANK" = 1 ] || exec "$0" loops 48
+        "$0" loops 12' "$rank"
+    says 'smrrun: rank 1 is gone while rank [02] waits for it to leave an earlier loop, in the loop at .*rank\.c:[0-9]+' \
+        "a rank with less loops: it is named"
+    gives 137 "a rank that is killed in a loop" "$smrrun" -n 4 "$rank" loop-end kill
+    says 'smrrun: rank 2 \(pid [0-9]+\) .*SIGKILL' "a rank that is killed in a loop: it is named"
+}
+
 check_memory() {
     failed=0
     for _ in $(seq "${rounds:-10}"); do
@@ -60,6 +91,7 @@ check_memory() {
     gives 0 "critical over all ranks" "$smrrun" -n 8 "$rank" critical 1000
     prints "counted 8000 of 8000" "critical over all ranks: nothing is lost"
     good "a map in each rank" map
+    gives 0 "a sort in each rank but one" env SHAREDMEM_NP=2 "$smrrun" -n 4 "$rank" sort
     gives 0 "a small heap" env SHAREDMEM_HEAP=32M "$smrrun" -n 3 "$rank" heap 64
     prints "Cannot allocate memory" "a small heap: more is not to be had"
     gives 0 "what fits into it" env SHAREDMEM_HEAP=32M "$smrrun" -n 3 "$rank" heap 8
@@ -139,9 +171,16 @@ check_limits() {
         "no room for shared memory: one line says why"
 }
 
+check_progress() {
+    gives 0 "progress of maps in all ranks" "$smrrun" -n 3 "$rank" progress
+    says '^map at prog.c:7: 100% \(10 of 10\), 30.0/min, in 20 s$' "progress of maps: that of rank 0 is shown"
+}
+
 begin_smrrun 60
 check_meeting
 check_order
+check_progress
+check_loops
 check_memory
 check_helpers
 check_programs_in_turn

@@ -584,14 +584,27 @@ static _Noreturn void shoot_at_group(void)
     }
 }
 
+/* How many of so many children ended well, or by SIGUSR1 where it may hit them. */
+static int spawn_in_rain(const struct process_spec *spec, int rounds)
+{
+    struct process_end end;
+    int good = 0;
+
+    for (int i = 0; i < rounds; i++) {
+        good += spawn_and_await(spec, &end) &&
+                ((end.how == PROCESS_EXITED && end.code == 0) ||
+                 (spec->ignored == NULL && end.how == PROCESS_SIGNALLED && end.code == SIGUSR1));
+    }
+    return good;
+}
+
 /* Signals rain on all of the caller's process group while it starts children. */
 static void test_signal_rain(void)
 {
     const char *argv[] = {"/bin/true", NULL};
-    struct process_spec spec = spec_of(argv);
-    int rounds = test_under_valgrind() ? 20 : 200, good = 0;
-    struct process_end end;
-    sigset_t ignored;
+    struct process_spec ignoring = spec_of(argv), knowing = spec_of(argv);
+    int rounds = test_under_valgrind() ? 20 : 200, n_ignoring, n_knowing;
+    sigset_t usr1;
     pid_t shooter;
 
     if (setpgid(0, 0) != 0)
@@ -604,15 +617,16 @@ static void test_signal_rain(void)
     /* The thread sanitizer runs handlers in calls that block. */
     while (handled == 0)
         usleep(100);
-    sigemptyset(&ignored);
-    sigaddset(&ignored, SIGUSR1);
-    spec.ignored = &ignored;
-    for (int i = 0; i < rounds; i++)
-        good += spawn_and_await(&spec, &end) && end.how == PROCESS_EXITED && end.code == 0;
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    ignoring.ignored = knowing.handled = &usr1;
+    n_ignoring = spawn_in_rain(&ignoring, rounds);
+    n_knowing = spawn_in_rain(&knowing, rounds);
     test_kill(shooter, SIGKILL);
     while (waitpid(shooter, NULL, 0) < 0)
         ;
-    held(test_int(rounds, good, "children start"));
+    held(test_int(rounds, n_ignoring, "children start"));
+    held(test_int(rounds, n_knowing, "also where the caller says what it handles"));
     held(test_int(0, handled_in_child, "the caller's handler does not run in any"));
 }
 

@@ -22,8 +22,6 @@ tools_libsmrrun_la_LIBADD = src/libinternal.la
 bin_PROGRAMS += smrrun
 smrrun_SOURCES = tools/smrrun/main.c
 smrrun_CPPFLAGS = $(tools_cppflags)
-# The unwinder, which C never needs, from within: one library less to load at each start.
-smrrun_LDFLAGS = $(AM_LDFLAGS) -XCClinker -static-libgcc
 smrrun_LDADD = tools/libsmrrun.la
 
 # The compiler wrapper, made by configure.

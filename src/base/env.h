@@ -18,10 +18,12 @@ enum env_variable {
     ENV_HEAP,
     ENV_BIND,
     ENV_DEBUG,
+    ENV_PROGRESS,
     ENV_JOB,
     ENV_RANK,
     ENV_SIZE,
     ENV_LD_PRELOAD,
+    ENV_COLUMNS,
     /* Of the launcher only. */
     ENV_PATH,
     ENV_PYTHONUNBUFFERED,

@@ -14,7 +14,8 @@
 _Static_assert(sizeof(sharedmem_error) == 4096, "sharedmem_error is 4096 bytes, for ever");
 
 static _Atomic(sharedmem_uncaught_handler *) uncaught_handler = sharedmem_uncaught;
-static void (*leave_process)(const sharedmem_error *error);
+static error_leave *leave_process;
+static _Thread_local error_leave *leave_thread;
 
 _Thread_local bool error_has_fail_message __attribute__((tls_model("initial-exec")));
 
@@ -113,6 +114,8 @@ sharedmem_uncaught_handler *sharedmem_set_uncaught(sharedmem_uncaught_handler *h
 
 void sharedmem_uncaught(const sharedmem_error *error)
 {
+    if (leave_thread != NULL)
+        leave_thread(error);
     if (leave_process != NULL)
         leave_process(error);
     sharedmem_print_error(error);
@@ -134,6 +137,7 @@ int error_uncaught(const sharedmem_error *error)
 static void forget_leave(void)
 {
     leave_process = NULL;
+    leave_thread = NULL;
 }
 
 static void guard_forks(void)
@@ -141,12 +145,26 @@ static void guard_forks(void)
     pthread_atfork(NULL, NULL, forget_leave);
 }
 
-void error_set_leave(void (*leave)(const sharedmem_error *error))
+static void guard_once(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     pthread_once(&once, guard_forks);
+}
+
+void error_set_leave(error_leave *leave)
+{
+    guard_once();
     leave_process = leave;
+}
+
+error_leave *error_set_thread_leave(error_leave *leave)
+{
+    error_leave *before = leave_thread;
+
+    guard_once();
+    leave_thread = leave;
+    return before;
 }
 
 int error_end_call(sharedmem_error *error, bool is_asked_for, const char *where)

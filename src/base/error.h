@@ -42,7 +42,13 @@ int error_uncaught(const sharedmem_error *error);
  * Sets how the default handler ends this process, in place of exit(1): a worker fails its item.
  * leave must not return. Called in a freshly forked worker; NULL is exit(1).
  */
-void error_set_leave(void (*leave)(const sharedmem_error *error));
+typedef void error_leave(const sharedmem_error *error);
+void error_set_leave(error_leave *leave);
+
+/*
+ * The same for the calling thread alone, before that of the process. Returns the one until now; NULL: none.
+ */
+error_leave *error_set_thread_leave(error_leave *leave);
 
 /*
  * How a public call with options fails: error, which is filled, gets the place of the call where it has none.

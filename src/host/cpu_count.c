@@ -112,6 +112,11 @@ struct cpu_count cpu_count_read(void)
     return (struct cpu_count){machine.count, source_names[machine.source]};
 }
 
+int cpu_count_machine(void)
+{
+    return machine_once().count;
+}
+
 int sharedmem_cpu_count(void)
 {
     return cpu_count_read().count;

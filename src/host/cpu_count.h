@@ -16,4 +16,7 @@ struct cpu_count {
  */
 struct cpu_count cpu_count_read(void);
 
+/* What the machine lets this process use, whatever variables say: physical cores, or less by a cpu quota. */
+int cpu_count_machine(void);
+
 #endif

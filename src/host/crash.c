@@ -318,3 +318,8 @@ void crash_install(struct crash_shared *slot)
         install_handler(caught[i]);
     errno = saved_errno;
 }
+
+void crash_use(struct crash_shared *slot)
+{
+    mine.slot = slot;
+}

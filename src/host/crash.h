@@ -55,17 +55,23 @@ void crash_prepare(void);
  */
 void crash_install(struct crash_shared *slot);
 
+/* From now on this slot is used, in a process that has installed handlers. It takes next to no time. */
+void crash_use(struct crash_shared *slot);
+
 /*
  * Writes the traceback, the innermost frame first and nothing above main:
  *
- *       #0 work+0x1c (prog+0x11f5)    a function that the program exports (-rdynamic) or a library's
- *       #1 prog+0x1240                any other: addr2line -e prog 0x1240 says which
+ *       #0 step at heat.c:40          where there is debug info, and symbols.h can read it
+ *          inlined in relax at heat.c:88 (heat+0x11d0)
+ *       #1 work+0x1c (prog+0x11f5)    else: a function that the program exports (-rdynamic) or a library's
+ *       #2 prog+0x1240                any other: addr2line -e prog 0x1240 says which
  *       ... 12 more                   of the frame above, in a recursion
- *       #14 0x7f0012345678            in no object that this process has
+ *       #15 0x7f0012345678            in no object that this process has
  *
  * Only whole lines, as many as fit, and a '\0'. The caller has the crashed process's layout: it is its
  * master, or was forked by the same one. Not for signal handlers. Whatever stands in the slot, no more is
- * read than the slot. Returns the number of lines; 0 where there is no traceback or no room.
+ * read than the slot. Blocks as symbols_find() does. Returns the number of lines; 0 where there is no
+ * traceback or no room.
  */
 int crash_format(const struct crash_shared *slot, char *text, size_t size);
 

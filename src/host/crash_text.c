@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "host/crash.h"
+#include "host/symbols.h"
 
 /* How far below its stack pointer a call faults that uses up the stack; and what a stack may be at most. */
 #define BELOW_STACK_POINTER ((uint64_t)64 << 10)
@@ -19,6 +20,7 @@ struct place {
     uint64_t offset;               /* from the function's beginning */
     uint64_t address;              /* as the object's file has it */
     const void *base;
+    const char *path; /* of the object's file */
 };
 
 static struct place place_of(uint64_t pc)
@@ -34,6 +36,8 @@ static struct place place_of(uint64_t pc)
     place.object = slash != NULL ? slash + 1 : info.dli_fname;
     place.address = pc - map->l_addr;
     place.base = info.dli_fbase;
+    /* The linker knows the program by how it was called. This is its file, even when that has moved. */
+    place.path = map->l_name[0] != '\0' ? map->l_name : "/proc/self/exe";
     place.function = info.dli_sname;
     if (place.function != NULL)
         place.offset = pc - (uintptr_t)info.dli_saddr;
@@ -88,16 +92,75 @@ __attribute__((format(printf, 2, 3))) static bool append(struct lines *lines, co
 }
 
 /* Names are cut, or one function of C++ would take all the room. */
-static bool append_frame(struct lines *lines, uint32_t i, uint64_t pc)
+static bool append_symbol(struct lines *lines, uint32_t i, const struct place *place)
+{
+    if (place->function == NULL)
+        return append(lines, "  #%u %.60s+0x%" PRIx64 "\n", i, place->object, place->address);
+    return append(lines, "  #%u %.120s+0x%" PRIx64 " (%.60s+0x%" PRIx64 ")\n", i, place->function,
+                  place->offset, place->object, place->address);
+}
+
+/* "function at file:line", as far as it is known. */
+static const char *describe(const struct symbols_place *source, char *text, size_t size)
+{
+    const char *function = source->function[0] != '\0' ? source->function : "?";
+
+    if (source->line > 0)
+        snprintf(text, size, "%.120s at %s:%d", function, source->file, source->line);
+    else
+        snprintf(text, size, "%.120s", function);
+    return text;
+}
+
+/* A line for each function of the frame, the last with what all have in common. */
+static bool append_sources(struct lines *lines, uint32_t i, const struct place *place,
+                           const struct symbols_place *sources, int n)
+{
+    char begin[32], source[256];
+
+    snprintf(begin, sizeof begin, "  #%u ", i);
+    for (int k = 0; k < n; k++) {
+        const char *before = k == 0 ? begin : "     inlined in ";
+
+        describe(&sources[k], source, sizeof source);
+        if (k < n - 1 ? !append(lines, "%s%s\n", before, source)
+                      : !append(lines, "%s%s (%.60s+0x%" PRIx64 ")\n", before, source, place->object,
+                                place->address))
+            return false;
+    }
+    return true;
+}
+
+/* answer: what debug info says; NULL: it was not asked. */
+static bool append_frame(struct lines *lines, uint32_t i, uint64_t pc, const struct symbols_answer *answer)
 {
     struct place place = place_of(pc);
+    const struct symbols_place *sources = answer != NULL ? answer->places : NULL;
+    int n = answer != NULL ? answer->n : 0;
 
     if (place.object == NULL)
         return append(lines, "  #%u 0x%" PRIx64 "\n", i, pc);
-    if (place.function == NULL)
-        return append(lines, "  #%u %.60s+0x%" PRIx64 "\n", i, place.object, place.address);
-    return append(lines, "  #%u %.120s+0x%" PRIx64 " (%.60s+0x%" PRIx64 ")\n", i, place.function,
-                  place.offset, place.object, place.address);
+    if (n > 1 || (n == 1 && sources->line > 0))
+        return append_sources(lines, i, &place, sources, n);
+    if (n == 1) {
+        place.function = sources->function;
+        place.offset = sources->offset;
+    }
+    return append_symbol(lines, i, &place);
+}
+
+/* Asks the debug info. */
+static const struct symbols_answer *look_up(const uint64_t *pcs, uint32_t n)
+{
+    struct symbols_question questions[CRASH_PCS];
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct place place = place_of(pcs[i]);
+
+        questions[i].pc = pcs[i];
+        questions[i].object = (struct symbols_object){place.path, (uintptr_t)place.base, place.base};
+    }
+    return symbols_find(questions, (int)n);
 }
 
 /* Copies the frames that are there. Returns how many. */
@@ -125,16 +188,20 @@ int crash_format(const struct crash_shared *slot, char *text, size_t size)
     struct lines lines = {.text = text, .size = size};
     uint64_t pcs[CRASH_PCS];
     uint32_t n = pcs_of(slot, pcs), same;
+    const struct symbols_answer *answers;
 
     if (size == 0)
         return 0;
     *text = '\0';
     n = count_to_main(pcs, n);
+    answers = look_up(pcs, n);
     for (uint32_t i = 0; i < n; i += same) {
         same = count_same(pcs + i, n - i);
-        if (!append_frame(&lines, i, pcs[i]) || (same > 1 && !append(&lines, "  ... %u more\n", same - 1)))
+        if (!append_frame(&lines, i, pcs[i], answers != NULL ? &answers[i] : NULL) ||
+            (same > 1 && !append(&lines, "  ... %u more\n", same - 1)))
             break;
     }
+    symbols_free(answers, (int)n);
     return lines.n;
 }
 

@@ -24,6 +24,13 @@ struct limits_memory {
 void limits_memory_read(const char *root, struct limits_memory *memory);
 
 /*
+ * How many processes the system has ended so far because memory had run out: in this process's cgroup, or where
+ * that does not tell on the whole machine. A count that has risen tells of a SIGKILL from nobody what it very
+ * likely was. root as above.
+ */
+uint64_t limits_oom_kills(const char *root);
+
+/*
  * The processors' worth of time that the cgroups above this process grant by quota, rounded down, at least 1;
  * 0 where there is no quota. root as above.
  */

@@ -18,11 +18,12 @@ struct memory_files {
     const char *limit;
     const char *usage;
     const char *page_cache; /* what of usage the kernel gives back first, in memory.stat */
+    const char *events;     /* has a line oom_kill */
 };
 
 static const struct memory_files memory_files[] = {
-    {"memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"},
-    {NULL, "memory.max", "memory.current", "inactive_file"},
+    {"memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file", "memory.oom_control"},
+    {NULL, "memory.max", "memory.current", "inactive_file", "memory.events"},
 };
 
 /* The number in a cgroup's file, or otherwise. */
@@ -112,6 +113,26 @@ void limits_memory_read(const char *root, struct limits_memory *memory)
     }
     if (memory->total == MACHINE_UNKNOWN)
         memory->total = memory->available = 0;
+}
+
+uint64_t limits_oom_kills(const char *root)
+{
+    struct cgroup cgroup;
+    char path[PATH_MAX];
+    uint64_t count, sum = 0;
+    bool is_told = false;
+
+    for (size_t i = 0; i < sizeof memory_files / sizeof memory_files[0]; i++) {
+        if (!cgroup_find(root, memory_files[i].controller, &cgroup) ||
+            !cgroup_file(&cgroup, memory_files[i].events, path) ||
+            kernel_file_field(path, "oom_kill", &count) != 0)
+            continue;
+        is_told = true;
+        sum += count;
+    }
+    if (!is_told && snprintf(path, sizeof path, "%s/proc/vmstat", root) < PATH_MAX)
+        kernel_file_field(path, "oom_kill", &sum);
+    return sum;
 }
 
 uint64_t sharedmem_total_memory(void)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -46,16 +47,56 @@ static bool has_pidfd(void)
     return answer;
 }
 
-/* The child gets SIGKILL when the thread that made it ends. */
+/* 0: it is in another pid namespace, and cannot be named here. */
+static bool is_parent(pid_t parent)
+{
+    return getppid() == parent || getppid() == 0;
+}
+
+/* The child gets signal when the thread that made it ends. */
+static void ask_for_signal(int signal, pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, signal);
+    /* The parent may have ended before the prctl, and then the signal never comes. */
+    if (!is_parent(parent))
+        _exit(0);
+}
+
+/* ---- Whom a child ends with ---- */
+
+/* In a child that stays with its parent's process: that. */
+static pid_t staying_with;
+
+static void thread_of_parent_ended(int unused)
+{
+    (void)unused;
+    if (!is_parent(staying_with))
+        kill(getpid(), SIGKILL);
+}
+
+/* The system tells of the end of the one thread that forked, each time another one takes over from it. */
+static void stay_with(pid_t parent)
+{
+    int signal = SIGRTMAX - 2;
+    struct sigaction action = {.sa_handler = thread_of_parent_ended, .sa_flags = SA_RESTART};
+    sigset_t mask;
+
+    staying_with = parent;
+    sigaction(signal, &action, NULL);
+    sigemptyset(&mask);
+    sigaddset(&mask, signal);
+    pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
+    ask_for_signal(signal, parent);
+}
+
 static void end_with(pid_t parent)
 {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /*
-     * The parent may have ended before the prctl, and then the signal never comes. 0: it is in another pid
-     * namespace, and cannot be named here.
-     */
-    if (getppid() != parent && getppid() != 0)
-        _exit(0);
+    ask_for_signal(SIGKILL, parent);
+}
+
+static void end_with_nobody(pid_t unused)
+{
+    (void)unused;
 }
 
 /* ---- end_fd ---- */
@@ -131,9 +172,11 @@ static _Noreturn void run_body(void (*body)(void *argument), void *argument)
     _exit(0);
 }
 
-/* parent: whom it is not to outlive; 0: it may. */
-static int fork_child(struct process *process, pid_t parent, void (*body)(void *argument), void *argument)
+/* bind: sees to it, in the child, whom that ends with. */
+static int fork_child(struct process *process, void (*bind)(pid_t parent), void (*body)(void *argument),
+                      void *argument)
 {
+    pid_t parent = getpid();
     int ends[2];
     pid_t pid;
 
@@ -142,8 +185,7 @@ static int fork_child(struct process *process, pid_t parent, void (*body)(void *
     if (pid == 0) {
         if (ends[0] >= 0)
             close(ends[0]);
-        if (parent != 0)
-            end_with(parent);
+        bind(parent);
         run_body(body, argument);
     }
     if (pid < 0) {
@@ -156,12 +198,17 @@ static int fork_child(struct process *process, pid_t parent, void (*body)(void *
 
 int process_fork(struct process *process, void (*body)(void *argument), void *argument)
 {
-    return fork_child(process, getpid(), body, argument);
+    return fork_child(process, end_with, body, argument);
+}
+
+int process_fork_staying(struct process *process, void (*body)(void *argument), void *argument)
+{
+    return fork_child(process, stay_with, body, argument);
 }
 
 int process_fork_apart(struct process *process, void (*body)(void *argument), void *argument)
 {
-    return fork_child(process, 0, body, argument);
+    return fork_child(process, end_with_nobody, body, argument);
 }
 
 /* ---- A child that runs another program ---- */
@@ -210,21 +257,26 @@ static bool has(const sigset_t *signals, int signal)
     return signals != NULL && sigismember(signals, signal) == 1;
 }
 
+static bool is_handled(const struct process_spec *spec, int signal)
+{
+    struct sigaction action;
+
+    if (spec->handled != NULL)
+        return has(spec->handled, signal);
+    return sigaction(signal, NULL, &action) == 0 && action.sa_handler != SIG_IGN &&
+           action.sa_handler != SIG_DFL;
+}
+
 /*
  * The caller's handlers go too, though the exec would reset them: between the unblocking of signals and the
  * exec they would run in the child, on the caller's memory.
  */
 static void take_dispositions(const struct process_spec *spec)
 {
-    struct sigaction action;
-
     for (int signal = 1; signal < NSIG; signal++) {
         if (has(spec->ignored, signal))
             set_disposition(signal, SIG_IGN);
-        else if (has(spec->defaulted, signal))
-            set_disposition(signal, SIG_DFL);
-        else if (sigaction(signal, NULL, &action) == 0 && action.sa_handler != SIG_IGN &&
-                 action.sa_handler != SIG_DFL)
+        else if (has(spec->defaulted, signal) || is_handled(spec, signal))
             set_disposition(signal, SIG_DFL);
     }
 }

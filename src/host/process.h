@@ -42,6 +42,12 @@ struct process_end {
  */
 int process_fork(struct process *process, void (*body)(void *argument), void *argument);
 
+/*
+ * As process_fork(), but the child gets SIGKILL only when the whole calling process ends: the thread may end
+ * before. The last real-time signal but two is taken for that in the child, and is not blocked there.
+ */
+int process_fork_staying(struct process *process, void (*body)(void *argument), void *argument);
+
 /* As process_fork(), but the child outlives the caller: it has to see by itself when that is gone. */
 int process_fork_apart(struct process *process, void (*body)(void *argument), void *argument);
 
@@ -60,6 +66,8 @@ struct process_spec {
     const sigset_t *signal_mask; /* the signals it starts with blocked; NULL: the caller's */
     const sigset_t *ignored;     /* signals it starts with ignored; NULL: none more than the caller */
     const sigset_t *defaulted;   /* signals it starts with at their default, unless ignored; NULL: none */
+    const sigset_t
+        *handled; /* the signals that the caller handles, where it knows; NULL: they are looked for */
     /*
      * Called in the child last before the exec, with all signals blocked and stdio in place; or NULL. It
      * may only make system calls, and what it stores the caller may see or not.

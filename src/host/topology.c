@@ -1,12 +1,43 @@
+#include "config.h"
+
 #include "host/topology.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <hwloc.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/env.h"
 #include "base/error.h"
 #include "base/slow.h"
+
+/*
+ * What is used of hwloc, by the names there behind hwloc_. It is loaded at the first need, which ranks do not
+ * have: linked normally it would be loaded at the start of each, with what it needs itself.
+ */
+#define FUNCTIONS(each)                                                                                      \
+    each(bitmap_isset) each(bitmap_weight) each(get_nbobjs_by_depth) each(get_obj_by_depth)                  \
+    each(get_type_depth) each(topology_destroy) each(topology_init) each(topology_is_thissystem)             \
+    each(topology_load) each(topology_set_all_types_filter) each(topology_set_components)                    \
+    each(topology_set_flags) each(topology_set_synthetic) each(topology_set_type_filter)                     \
+    each(topology_set_xml)
+
+/* Where they are, each of the type that hwloc's header declares. */
+static struct functions {
+#define MEMBER(name) __typeof__(hwloc_##name) *name;
+    FUNCTIONS(MEMBER)
+#undef MEMBER
+} hwloc;
+
+static const struct {
+    const char *name;
+    size_t offset; /* in hwloc */
+} functions[] = {
+#define ROW(name) {"hwloc_" #name, offsetof(struct functions, name)},
+    FUNCTIONS(ROW)
+#undef ROW
+};
 
 /* Where a topology comes from: this machine where both are NULL. */
 struct origin {
@@ -17,6 +48,53 @@ struct origin {
 /* What is told apart, by the ids that each processing unit has. */
 enum domain { DOMAIN_CORE, DOMAIN_L3, DOMAIN_NUMA, DOMAIN_PACKAGE, N_DOMAINS };
 
+/* ---- hwloc itself ---- */
+
+static bool find_functions(void *library)
+{
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        void *function = dlsym(library, functions[i].name);
+
+        if (function == NULL)
+            return false;
+        memcpy((char *)&hwloc + functions[i].offset, &function, sizeof function);
+    }
+    return true;
+}
+
+/*
+ * Loads hwloc, and never unloads it. Its names stay out of the program, which may use another one. Under the
+ * slow lock, or in a test.
+ */
+static int load_hwloc(sharedmem_error *error)
+{
+    static bool is_loaded;
+    void *library;
+
+    if (is_loaded)
+        return 0;
+    library = dlopen(HWLOC_SONAME, RTLD_LAZY | RTLD_LOCAL);
+    is_loaded = library != NULL && find_functions(library);
+    if (is_loaded)
+        return 0;
+    return error_set(error, SHAREDMEM_ERROR_SYSTEM, ELIBACC, "hwloc cannot be loaded: %s", dlerror());
+}
+
+static int count_objects(hwloc_topology_t tree, hwloc_obj_type_t type)
+{
+    return (int)hwloc.get_nbobjs_by_depth(tree, hwloc.get_type_depth(tree, type));
+}
+
+/* The one of this type behind object; the first where that is NULL. */
+static hwloc_obj_t next_object(hwloc_topology_t tree, hwloc_obj_type_t type, hwloc_obj_t object)
+{
+    if (object != NULL)
+        return object->next_cousin;
+    return hwloc.get_obj_by_depth(tree, hwloc.get_type_depth(tree, type), 0);
+}
+
+/* ---- Its topology ---- */
+
 /*
  * Devices are of no use here, and x86 asks each processor by running on it: about a millisecond, and the
  * thread's binding changes meanwhile. A name that this hwloc does not know is refused, which is as good.
@@ -26,32 +104,32 @@ static void drop_components(hwloc_topology_t tree)
     static const char *const names[] = {"x86", "pci", "gl", "opencl", "cuda", "nvml", "rsmi", "levelzero"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        hwloc_topology_set_components(tree, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, names[i]);
+        hwloc.topology_set_components(tree, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, names[i]);
 }
 
 static void keep_what_is_used(hwloc_topology_t tree)
 {
     unsigned long flags = 0;
 
-    hwloc_topology_set_all_types_filter(tree, HWLOC_TYPE_FILTER_KEEP_NONE);
-    hwloc_topology_set_type_filter(tree, HWLOC_OBJ_PACKAGE, HWLOC_TYPE_FILTER_KEEP_ALL);
-    hwloc_topology_set_type_filter(tree, HWLOC_OBJ_L3CACHE, HWLOC_TYPE_FILTER_KEEP_ALL);
-    hwloc_topology_set_type_filter(tree, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
+    hwloc.topology_set_all_types_filter(tree, HWLOC_TYPE_FILTER_KEEP_NONE);
+    hwloc.topology_set_type_filter(tree, HWLOC_OBJ_PACKAGE, HWLOC_TYPE_FILTER_KEEP_ALL);
+    hwloc.topology_set_type_filter(tree, HWLOC_OBJ_L3CACHE, HWLOC_TYPE_FILTER_KEEP_ALL);
+    hwloc.topology_set_type_filter(tree, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
     /* Groups carry the NUMA nodes inside a package: without them each node has all the machine's cpus. */
-    hwloc_topology_set_type_filter(tree, HWLOC_OBJ_GROUP, HWLOC_TYPE_FILTER_KEEP_STRUCTURE);
+    hwloc.topology_set_type_filter(tree, HWLOC_OBJ_GROUP, HWLOC_TYPE_FILTER_KEEP_STRUCTURE);
 #if HWLOC_API_VERSION >= 0x00020800
     flags =
         HWLOC_TOPOLOGY_FLAG_NO_DISTANCES | HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS | HWLOC_TOPOLOGY_FLAG_NO_CPUKINDS;
 #endif
-    hwloc_topology_set_flags(tree, flags);
+    hwloc.topology_set_flags(tree, flags);
 }
 
 static int set_origin(hwloc_topology_t tree, const struct origin *origin)
 {
     if (origin->synthetic != NULL)
-        return hwloc_topology_set_synthetic(tree, origin->synthetic);
+        return hwloc.topology_set_synthetic(tree, origin->synthetic);
     if (origin->xml_path != NULL)
-        return hwloc_topology_set_xml(tree, origin->xml_path);
+        return hwloc.topology_set_xml(tree, origin->xml_path);
     return 0;
 }
 
@@ -68,15 +146,15 @@ static int load_tree(hwloc_topology_t *tree, const struct origin *origin, shared
     int saved_errno;
 
     errno = 0;
-    if (hwloc_topology_init(tree) != 0)
+    if (hwloc.topology_init(tree) != 0)
         return hwloc_failed(error, "start");
     drop_components(*tree);
     keep_what_is_used(*tree);
     errno = 0;
-    if (set_origin(*tree, origin) == 0 && hwloc_topology_load(*tree) == 0)
+    if (set_origin(*tree, origin) == 0 && hwloc.topology_load(*tree) == 0)
         return 0;
     saved_errno = errno;
-    hwloc_topology_destroy(*tree);
+    hwloc.topology_destroy(*tree);
     errno = saved_errno;
     return hwloc_failed(error, "read the topology of the machine");
 }
@@ -93,10 +171,10 @@ static hwloc_obj_t nearest_node(hwloc_topology_t tree, hwloc_obj_t pu)
 {
     hwloc_obj_t node = NULL, nearest = NULL;
 
-    while ((node = hwloc_get_next_obj_by_type(tree, HWLOC_OBJ_NUMANODE, node)) != NULL) {
-        if (!hwloc_bitmap_isset(node->cpuset, pu->os_index))
+    while ((node = next_object(tree, HWLOC_OBJ_NUMANODE, node)) != NULL) {
+        if (!hwloc.bitmap_isset(node->cpuset, pu->os_index))
             continue;
-        if (nearest == NULL || hwloc_bitmap_weight(node->cpuset) < hwloc_bitmap_weight(nearest->cpuset))
+        if (nearest == NULL || hwloc.bitmap_weight(node->cpuset) < hwloc.bitmap_weight(nearest->cpuset))
             nearest = node;
     }
     return nearest;
@@ -139,7 +217,7 @@ static void fill(struct topology *topology, hwloc_topology_t tree, hwloc_obj_t *
     int n_seen[N_DOMAINS] = {0};
     hwloc_obj_t pu = NULL;
 
-    while ((pu = hwloc_get_next_obj_by_type(tree, HWLOC_OBJ_PU, pu)) != NULL) {
+    while ((pu = next_object(tree, HWLOC_OBJ_PU, pu)) != NULL) {
         hwloc_obj_t domains[N_DOMAINS];
         int id[N_DOMAINS];
 
@@ -159,7 +237,7 @@ static void fill(struct topology *topology, hwloc_topology_t tree, hwloc_obj_t *
 
 static struct topology *copy_tree(hwloc_topology_t tree, const cpu_set_t *allowed, size_t allowed_bytes)
 {
-    int room = hwloc_get_nbobjs_by_type(tree, HWLOC_OBJ_PU);
+    int room = count_objects(tree, HWLOC_OBJ_PU);
     struct topology *topology = calloc(1, sizeof *topology);
     struct topology_pu *pus = calloc((size_t)room, sizeof *pus);
     hwloc_obj_t *seen = calloc((size_t)room * N_DOMAINS, sizeof(hwloc_obj_t));
@@ -171,7 +249,7 @@ static struct topology *copy_tree(hwloc_topology_t tree, const cpu_set_t *allowe
         return NULL;
     }
     topology->pus = pus;
-    topology->is_this_machine = hwloc_topology_is_thissystem(tree);
+    topology->is_this_machine = hwloc.topology_is_thissystem(tree);
     /* The mask is of this machine and says nothing of another. */
     if (!topology->is_this_machine)
         allowed = NULL;
@@ -195,12 +273,12 @@ static struct topology *load(const struct origin *origin, const cpu_set_t *allow
                   "hwloc is not used in a program with raised privileges");
         return NULL;
     }
-    if (load_tree(&tree, origin, error) != 0)
+    if (load_hwloc(error) != 0 || load_tree(&tree, origin, error) != 0)
         return NULL;
     topology = copy_tree(tree, allowed, allowed_bytes);
     if (topology == NULL)
         error_system(error, "cannot keep the topology of the machine");
-    hwloc_topology_destroy(tree);
+    hwloc.topology_destroy(tree);
     if (topology != NULL && topology->n_pus == 0) {
         error_set(error, SHAREDMEM_ERROR_SYSTEM, ENODEV, "none of the allowed processors is in this machine");
         topology_destroy(topology);

@@ -59,17 +59,13 @@ static int parse_job(const char *text, struct job *job)
     return *end == '\0' ? 0 : -1;
 }
 
-/* A new fd for the launcher's, or for the one inherited from it. */
-static int open_fd(const struct job *job)
+/* A new fd for the launcher's. */
+static int open_launchers(const struct job *job)
 {
     char path[64];
-    int fd;
 
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)job->pid, job->fd);
-    fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd >= 0)
-        return fd;
-    return fcntl(job->fd, F_DUPFD_CLOEXEC, 0);
+    return open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 }
 
 /* Checks what fd is before anything is believed that lies in it. */
@@ -95,11 +91,24 @@ static int check_fd(int fd, const struct job *job, struct segment_header_shared 
     return 0;
 }
 
+/* Returns fd where it is the job's segment; else closes it and returns -1. */
+static int keep_if_right(int fd, const struct job *job, struct segment_header_shared *header,
+                         sharedmem_error *error)
+{
+    int saved_errno;
+
+    if (check_fd(fd, job, header, error) == 0)
+        return fd;
+    saved_errno = errno;
+    close(fd);
+    errno = saved_errno;
+    return -1;
+}
+
 int claim_open(struct segment_header_shared *header, sharedmem_error *error)
 {
     const char *text = env_text(ENV_JOB);
     struct job job;
-    int saved_errno;
     int fd;
 
     if (text == NULL)
@@ -110,16 +119,15 @@ int claim_open(struct segment_header_shared *header, sharedmem_error *error)
     if (parse_job(text, &job) != 0)
         return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
                          "%s=%.40s is malformed; only the launcher sets it", env_name(ENV_JOB), text);
-    fd = open_fd(&job);
+    /* First what is cheap: by way of /proc, 16 ranks take half a millisecond longer. */
+    fd = fcntl(job.fd, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0 && keep_if_right(fd, &job, header, NULL) >= 0)
+        return fd;
+    fd = open_launchers(&job);
     if (fd < 0)
         return error_set(error, SHAREDMEM_ERROR_SYSTEM, ESRCH, "the job's launcher (pid %d) is gone",
                          (int)job.pid);
-    if (check_fd(fd, &job, header, error) == 0)
-        return fd;
-    saved_errno = errno;
-    close(fd);
-    errno = saved_errno;
-    return -1;
+    return keep_if_right(fd, &job, header, error);
 }
 
 /* ---- Steps 2 and 3 ---- */

@@ -5,8 +5,8 @@
  * SHAREDMEM_RANK. But whatever the rank starts inherits both. So a process that wants to be the rank claims
  * it, by compare-and-swap in the segment; while it lives no other can. In order:
  *
- *   1. It opens the segment: through /proc/pid/fd, which works where a wrapper closed inherited files, else
- *      as the inherited fd. It checks owner, seals, size, header and cookie.
+ *   1. It opens the segment: as the inherited fd; else, where a wrapper closed inherited files, through
+ *      /proc/pid/fd. It checks owner, seals, size, header and cookie.
  *   2. It maps the segment's beginning, up to the end of the claims, anywhere.
  *   3. It takes its rank's claim where nobody has it, or who had it has left or never joined and is gone.
  *

@@ -1,11 +1,6 @@
 #include "memory/lock.h"
 
-#include <errno.h>
-
-#include "base/fault.h"
 #include "host/futex.h"
-#include "memory/member.h"
-#include "memory/segment.h"
 #include "memory/wait.h"
 
 /*
@@ -65,7 +60,7 @@ static int acquire_by_waiting(struct lock_shared *lock, struct wait *wait)
             continue;
         }
         wait_for(wait, owner_of(seen));
-        if (wait_pause(wait))
+        if (wait_pause_longer(wait))
             continue;
         if (member_is_gone(owner_of(seen))) {
             if (swap(lock, seen, member_my_id | SLEEPERS))
@@ -77,7 +72,7 @@ static int acquire_by_waiting(struct lock_shared *lock, struct wait *wait)
     }
 }
 
-int lock_acquire(struct lock_shared *lock, const char *where)
+__attribute__((noinline)) static int lock_wait(struct lock_shared *lock, const char *where)
 {
     uint32_t seen = atomic_load_explicit(&lock->word, memory_order_relaxed);
     struct wait wait;
@@ -87,12 +82,17 @@ int lock_acquire(struct lock_shared *lock, const char *where)
         return EDEADLK;
     member_hold(segment_offset(lock));
     FAULT_POINT();
-    if (swap(lock, 0, member_my_id))
-        return taken(lock);
     wait_begin(&wait, WAIT_LOCK, where, owner_of(seen));
     result = acquire_by_waiting(lock, &wait);
     wait_end(&wait);
     return result;
+}
+
+int lock_acquire(struct lock_shared *lock, const char *where)
+{
+    int result = lock_try(lock, segment_offset(lock));
+
+    return result != EBUSY ? result : lock_wait(lock, where);
 }
 
 bool lock_is_mine(const struct lock_shared *lock)
@@ -109,6 +109,8 @@ void lock_release(struct lock_shared *lock)
 {
     uint32_t old;
 
+    if (lock_try_release(lock, segment_offset(lock)))
+        return;
     FAULT_POINT();
     old = atomic_exchange_explicit(&lock->word, 0, memory_order_release);
     FAULT_POINT();

@@ -305,10 +305,6 @@ void member_for_each(void (*visit)(uint32_t id, enum member_state state))
     }
 }
 
-/*
- * What is noted must be in memory before the lock's word is touched, and until after it was. A killed process
- * leaves its stores in program order, so only the compiler has to be held.
- */
 void member_hold(uint64_t lock)
 {
     for (unsigned i = 0; i < MEMBER_HELD_MAX; i++) {

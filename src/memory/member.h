@@ -51,8 +51,8 @@ struct member_shared {
 };
 
 /* The calling thread's own slot and id; NULL and 0 where it is no member (yet). */
-extern _Thread_local struct member_shared *member_me __attribute__((tls_model("initial-exec")));
-extern _Thread_local uint32_t member_my_id __attribute__((tls_model("initial-exec")));
+extern _Thread_local struct member_shared *member_me __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern _Thread_local uint32_t member_my_id __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 uint64_t member_table_bytes(void);
 
@@ -111,9 +111,38 @@ void member_for_each(void (*visit)(uint32_t id, enum member_state state));
 /* Whether id holds, or was about to take, any lock. */
 bool member_holds_any(uint32_t id);
 
-/* Notes that this member takes lock (an offset), before the first store to it; and that it is done with it,
- * after the last one. What is noted is recovered if it dies. */
+/*
+ * Notes that this member takes lock (an offset), before the first store to it; and that it is done with it,
+ * after the last one. What is noted is recovered if it dies.
+ */
 void member_hold(uint64_t lock);
 void member_unhold(uint64_t lock);
+
+/*
+ * The same for a member that knows itself, where this is its only lock; hold returns false where it is not,
+ * and has done nothing then.
+ *
+ * What is noted must be in memory before the lock's word is touched, and until after it was. A killed process
+ * leaves its stores in program order, so only the compiler has to be held.
+ */
+static inline bool member_hold_only(struct member_shared *me, uint64_t lock)
+{
+    if (atomic_load_explicit(&me->held[0], memory_order_relaxed) != 0)
+        return false;
+    atomic_store_explicit(&me->held[0], lock, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    return true;
+}
+
+static inline bool member_holds_only(const struct member_shared *me, uint64_t lock)
+{
+    return atomic_load_explicit(&me->held[0], memory_order_relaxed) == lock;
+}
+
+static inline void member_unhold_only(struct member_shared *me)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(&me->held[0], 0, memory_order_relaxed);
+}
 
 #endif

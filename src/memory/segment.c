@@ -194,11 +194,6 @@ int segment_create(sharedmem_error *error)
     return 0;
 }
 
-void *segment_part(enum segment_part part)
-{
-    return segment_at(segment_header()->part_offset[part]);
-}
-
 uint64_t segment_part_end(enum segment_part part)
 {
     return part + 1 < SEGMENT_PARTS ? segment_header()->part_offset[part + 1] : segment_header()->size;

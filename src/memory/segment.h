@@ -19,7 +19,7 @@
 #include "sharedmem.h"
 
 /* Changes whenever anything in the segment changes its place or meaning; programs and launcher must agree. */
-#define SEGMENT_LAYOUT 2u
+#define SEGMENT_LAYOUT 3u
 #define SEGMENT_MAGIC  0x7368617265646d31u /* "sharedm1" */
 
 /* The smallest segment that is worth having, and the largest that the heap's 32-bit unit numbers reach. */
@@ -81,15 +81,18 @@ int segment_create(sharedmem_error *error);
  */
 int segment_create_for(uint32_t n_ranks, uint64_t asked, sharedmem_error *error);
 
-/* Where part begins, in this process. */
-void *segment_part(enum segment_part part);
-
 /* Where part ends, as an offset. */
 uint64_t segment_part_end(enum segment_part part);
 
 static inline struct segment_header_shared *segment_header(void)
 {
     return (struct segment_header_shared *)(void *)segment_base;
+}
+
+/* Where part begins, in this process. */
+static inline void *segment_part(enum segment_part part)
+{
+    return segment_base + segment_header()->part_offset[part];
 }
 
 static inline bool segment_contains(const void *address)

@@ -13,6 +13,11 @@
 /* The calling thread's innermost wait. */
 static _Thread_local struct wait *current __attribute__((tls_model("initial-exec")));
 
+void wait_forget(void)
+{
+    current = NULL;
+}
+
 void wait_begin(struct wait *wait, enum wait_kind kind, const char *where, uint32_t whom)
 {
     *wait = (struct wait){.kind = kind, .whom = whom, .where = where, .outer = current};
@@ -23,6 +28,12 @@ void wait_begin_spun(struct wait *wait, enum wait_kind kind, const char *where, 
 {
     wait_begin(wait, kind, where, whom);
     wait->steps = WAIT_PAUSES;
+}
+
+void wait_limit_yields(struct wait *wait, unsigned yields)
+{
+    if (yields < WAIT_YIELDS)
+        wait->steps = WAIT_PAUSES + WAIT_YIELDS - yields;
 }
 
 void wait_for(struct wait *wait, uint32_t whom)
@@ -67,6 +78,21 @@ bool wait_pause(struct wait *wait)
     if (wait->since_ns == 0)
         wait_publish(wait);
     sched_yield();
+    return true;
+}
+
+bool wait_pause_longer(struct wait *wait)
+{
+    unsigned left = WAIT_PAUSES - wait->steps, pauses = wait->steps + 1;
+
+    if (wait->steps >= WAIT_PAUSES)
+        return wait_pause(wait);
+    /* As many as all before, and one: 1, 2, 4, ... */
+    if (pauses > left)
+        pauses = left;
+    wait->steps += pauses;
+    while (pauses-- > 0)
+        wait_relax();
     return true;
 }
 

@@ -39,7 +39,10 @@ enum wait_kind {
     WAIT_BARRIER, /* for the other ranks; whom: one that has not come */
     WAIT_ORDERED, /* for its turn; whom: who comes before */
     WAIT_MEETING, /* for the other ranks of the job to attach */
-    WAIT_OUTPUT   /* until the launcher has taken what was printed in a region */
+    WAIT_OUTPUT,  /* until the launcher has taken what was printed in a region */
+    WAIT_ITEM,    /* a worker, until the next item is made; whom: the master */
+    WAIT_CALL,    /* a parked worker, for the next map; whom: its master */
+    WAIT_LOOP     /* for those that are many loops behind; whom: one of them */
 };
 
 struct wait {
@@ -76,11 +79,22 @@ static inline void wait_relax(void)
 
 void wait_begin_spun(struct wait *wait, enum wait_kind kind, const char *where, uint32_t whom);
 
+/* Sleeps after so many yields at most, where a wait is no longer short after them. Not after wait_pause(). */
+void wait_limit_yields(struct wait *wait, unsigned yields);
+
 /* Names whom the wait is for from now on: a lock changes its owner. */
 void wait_for(struct wait *wait, uint32_t whom);
 
 /* Does one cheap step and returns true; false where they are used up and it is time to park. */
 bool wait_pause(struct wait *wait);
+
+/*
+ * The same for a word that is written again and again while it is waited for, as a lock's is: each step of
+ * the first stage is twice as long as the one before. Each look takes the word's line from its writer, who
+ * then waits for it: with a look a pause two members that do nothing but enter a region take several times as
+ * long.
+ */
+bool wait_pause_longer(struct wait *wait);
 
 /*
  * Sleeps while *word is seen, at most WAIT_PARK_NS. sleepers: counts those who sleep, for wait_wake(); or
@@ -94,6 +108,9 @@ void wait_end(struct wait *wait);
 
 /* For whoever changed word, after the change: wakes all who sleep on it. A load where none does. */
 void wait_wake(_Atomic uint32_t *word, _Atomic uint32_t *sleepers);
+
+/* In a forked child: the waits of its parent are not its own. */
+void wait_forget(void);
 
 /* Publishes at once, without a step: for waits that sleep by other means than wait_park(). */
 void wait_publish(struct wait *wait);

@@ -1,11 +1,15 @@
 #include "run/crew_errors.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "host/limits.h"
 
 /* Puts what sharedmem_fail() was told behind the sentence in error->message. */
 static void append_fail_message(sharedmem_error *error)
@@ -56,12 +60,29 @@ void crew_reduce_error(sharedmem_error *error, uint64_t i, int code)
     fill(error, i, -1, code, sentence);
 }
 
+void crew_next_error(sharedmem_error *error, uint64_t i, int code)
+{
+    char sentence[128];
+
+    snprintf(sentence, sizeof sentence, "next failed with code %d instead of item %llu", code,
+             (unsigned long long)i);
+    fill(error, i, -1, code, sentence);
+}
+
 void crew_body_error(sharedmem_error *error, uint32_t rank, int code)
 {
     char sentence[128];
 
     snprintf(sentence, sizeof sentence, "rank %u failed with code %d", rank, code);
     fill(error, SHAREDMEM_NO_ITEM, (int)rank, code, sentence);
+}
+
+void crew_call_error(sharedmem_error *error, int code)
+{
+    char sentence[128];
+
+    snprintf(sentence, sizeof sentence, "the background call failed with code %d", code);
+    fill(error, SHAREDMEM_NO_ITEM, 0, code, sentence);
 }
 
 /* " while it did item 7", or nothing where it had none. */
@@ -103,6 +124,47 @@ static void describe_end(const struct supervise_child *child, const struct crash
     }
 }
 
+/* Kills for want of memory that are not of a worker of this process. */
+static _Atomic uint64_t oom_kills_before;
+static pthread_once_t oom_noted = PTHREAD_ONCE_INIT;
+
+static void note_oom(void)
+{
+    atomic_store_explicit(&oom_kills_before, limits_oom_kills(""), memory_order_relaxed);
+}
+
+void crew_note_oom(void)
+{
+    pthread_once(&oom_noted, note_oom);
+}
+
+/* Whether a SIGKILL was very likely the system's, since there are more kills than before. */
+static bool is_out_of_memory(const struct supervise_child *child)
+{
+    uint64_t now;
+
+    if (child->end.how != PROCESS_SIGNALLED || child->end.code != SIGKILL)
+        return false;
+    now = limits_oom_kills("");
+    return atomic_exchange_explicit(&oom_kills_before, now, memory_order_relaxed) < now;
+}
+
+/* Puts behind the sentence in error->message that it was that, and what there is. */
+static void say_out_of_memory(sharedmem_error *error)
+{
+    size_t length = strlen(error->message);
+    struct limits_memory memory;
+
+    limits_memory_read("", &memory);
+    snprintf(error->message + length, sizeof error->message - length,
+             ", very likely because memory ran out: %llu MiB are allowed by %s, of which %llu MiB are free "
+             "now; use "
+             "fewer workers, or ask for more memory",
+             (unsigned long long)memory.total >> 20, memory.total_source,
+             (unsigned long long)memory.available >> 20);
+    error->kind = SHAREDMEM_ERROR_NO_MEMORY;
+}
+
 void crew_death_error(sharedmem_error *error, const struct supervise_child *child,
                       const struct team_rank_shared *rank)
 {
@@ -118,6 +180,10 @@ void crew_death_error(sharedmem_error *error, const struct supervise_child *chil
     if (has_traceback(child, &rank->crash))
         crash_format(&rank->crash, error->traceback, sizeof error->traceback);
     error->code = child->end.how == PROCESS_VANISHED ? -1 : child->end.code;
+    if (is_out_of_memory(child)) {
+        say_out_of_memory(error);
+        error->code = ENOMEM;
+    }
     error->rank = (int32_t)child->rank;
     error->pid = child->process.pid;
     error->item = item;

@@ -15,8 +15,17 @@ void crew_region_error(sharedmem_error *error, uint64_t i);
 /* The same for reduce, on the master. */
 void crew_reduce_error(sharedmem_error *error, uint64_t i, int code);
 
+/* The same for next, which was to make item i. */
+void crew_next_error(sharedmem_error *error, uint64_t i, int code);
+
 /* The same for the body of a parallel call. */
 void crew_body_error(sharedmem_error *error, uint32_t rank, int code);
+
+/* The same for a background call. */
+void crew_call_error(sharedmem_error *error, int code);
+
+/* Before workers are started: what is counted of the system's kills from then on may be one of them. Once. */
+void crew_note_oom(void);
 
 /* A worker ended before it was done; rank: what it left of itself: its item, where it crashed. */
 void crew_death_error(sharedmem_error *error, const struct supervise_child *child,

@@ -1,13 +1,16 @@
-/* The workers' side of crew.h. */
+/* The workers' side of crew.h and worker.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/fault.h"
+#include "host/openmp.h"
 #include "memory/member.h"
-#include "run/crew.h"
+#include "memory/wait.h"
 #include "run/placement.h"
+#include "run/stop.h"
+#include "run/worker.h"
 #include "team/ordered.h"
 
 /* The crew that this process is a worker of, for leaving from within the user's code. */
@@ -22,25 +25,38 @@ static struct team_rank_shared *my_rank(const struct crew *crew)
  * What the program printed is flushed here, since _exit() does not: exit() would run the program's exit
  * handlers once more for each worker.
  */
-_Noreturn void crew_leave(struct crew *crew, int status)
+_Noreturn void worker_leave(struct crew *crew, int status)
 {
     fflush(NULL);
     ordered_say_left(crew->team, crew->place.rank, TEAM_LEFT);
     _exit(status);
 }
 
-void crew_fail(struct crew *crew, sharedmem_error *error)
+static void say_whose(const struct crew *crew, sharedmem_error *error)
 {
     error->rank = (int32_t)crew->place.rank;
     error->pid = getpid();
+}
+
+void crew_fail(struct crew *crew, sharedmem_error *error)
+{
+    say_whose(crew, error);
     team_fail(crew->team, crew->place.rank, error);
 }
 
-/* A fork drops membership (member.c), so that who it is tells. */
-void crew_check_self(const struct crew *crew)
+void worker_give_up(struct crew *crew, sharedmem_error *error)
 {
-    if (member_my_id != crew->self)
-        _exit(EXIT_FAILURE);
+    say_whose(crew, error);
+    team_give_up(crew->team, crew->place.rank, error);
+    if (!crew->kind->is_process)
+        return;
+    fflush(NULL);
+    _exit(EXIT_FAILURE);
+}
+
+void crew_end_copy(void)
+{
+    _exit(EXIT_FAILURE);
 }
 
 /* An uncaught error within the user's code: what it works on fails with it. */
@@ -49,38 +65,60 @@ static void leave_by_error(const sharedmem_error *error)
     sharedmem_error mine = *error;
 
     mine.item = atomic_load_explicit(&my_rank(my_crew)->item, memory_order_relaxed);
+    if (my_crew->team->is_mended)
+        worker_give_up(my_crew, &mine);
     crew_fail(my_crew, &mine);
-    crew_leave(my_crew, EXIT_FAILURE);
+    worker_leave(my_crew, EXIT_FAILURE);
 }
 
 /* The team has failed while this worker waited for it. */
 static void leave_cancelled(void)
 {
-    crew_leave(my_crew, EXIT_FAILURE);
+    worker_leave(my_crew, EXIT_FAILURE);
 }
 
-static void start(struct crew *crew)
+void worker_be_born(struct crew *crew, uint32_t member)
 {
     /* The slot was taken away: the master is gone, and this process is about to be. */
-    if (member_become(crew->next_member) != 0)
+    if (member_become(member) != 0)
         _exit(EXIT_FAILURE);
     my_crew = crew;
-    crew->self = member_my_id;
-    crew->place = (struct team_place){.team = crew->team, .rank = crew->next_rank, .leave = leave_cancelled};
-    team_enter_process(&crew->place);
+    /* It may have been forked inside of a function of the user on the master, who waits. */
+    stop_enter(NULL);
+    wait_forget();
     error_set_leave(leave_by_error);
-    crash_install(&my_rank(crew)->crash);
     error_drop_fail_message();
-    supervise_forget(&crew->children);
-    placement_apply(crew->plan, crew->place.rank);
     FAULT_POINT();
 }
 
-void crew_worker(void *argument)
+/* A parked worker does one call after the other. */
+static void use_crash_slot(struct crash_shared *slot)
 {
-    struct crew *crew = argument;
+    static pid_t installed_in;
 
-    start(crew);
+    if (installed_in == getpid()) {
+        crash_use(slot);
+        return;
+    }
+    crash_install(slot);
+    installed_in = getpid();
+}
+
+void worker_do(struct crew *crew, uint32_t rank)
+{
+    my_crew = crew;
+    crew->self = member_my_id;
+    crew->place = (struct team_place){
+        .team = crew->team,
+        .rank = rank,
+        .leave = leave_cancelled,
+        .masters_hold = &crew->held,
+        .cores = placement_cores(crew->plan),
+        .within = crew->within,
+    };
+    team_enter_process(&crew->place);
+    use_crash_slot(&my_rank(crew)->crash);
+    placement_apply(crew->plan, rank);
+    openmp_set_threads(crew->n_threads);
     crew->work(crew);
-    crew_leave(crew, team_is_stopping(crew->team) ? EXIT_FAILURE : EXIT_SUCCESS);
 }

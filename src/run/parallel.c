@@ -5,13 +5,18 @@
 #include "base/debug.h"
 #include "base/error.h"
 #include "base/options.h"
+#include "host/openmp.h"
 #include "memory/heap.h"
 #include "memory/memory.h"
 #include "memory/wait.h"
+#include "run/calls.h"
 #include "run/crew.h"
 #include "run/crew_errors.h"
+#include "run/escape.h"
 #include "run/placement.h"
 #include "run/solo.h"
+#include "run/stop.h"
+#include "run/worker.h"
 #include "team/ordered.h"
 
 /* The master has a slot of the member table too. */
@@ -20,10 +25,13 @@
 struct parallel {
     struct crew crew; /* the first: a crew's work gets it as the parallel call */
     sharedmem_parallel_options options;
+    struct call_shared *block; /* in the segment: with the team behind it */
     struct team_place place;   /* the caller's, as rank 0 */
     struct team_place *before; /* what its thread worked for until now */
     bool is_entered;
-    struct placement_mask *mask; /* where that could run until now */
+    struct placement_mask *mask;   /* where that could run until now */
+    struct openmp_threads threads; /* and how many of OpenMP's it had */
+    struct doorbell doorbell;      /* rung by ranks that are threads */
 };
 
 /* body in this rank. Returns its code; error is filled where that is not 0. */
@@ -58,6 +66,27 @@ static void leave_first_rank(struct parallel *parallel)
     parallel->is_entered = false;
     placement_restore(parallel->mask);
     parallel->mask = NULL;
+    openmp_restore_threads(&parallel->threads);
+    parallel->threads = (struct openmp_threads){{0}};
+}
+
+/*
+ * The same in the caller, where an uncaught error ends the program. But where that has somewhere to go back to, a
+ * thread of another team, there is more to do before.
+ */
+static int call_body(const sharedmem_parallel_options *options, sharedmem_error *error)
+{
+    int code;
+
+    if (!escape_is_possible())
+        return run_body(options, 0, error);
+    error_clear(error);
+    code = crew_call(options->body, 0, NULL, options->context, error);
+    if (code == 0)
+        error_drop_fail_message();
+    else if (error->kind == SHAREDMEM_ERROR_NONE)
+        crew_body_error(error, 0, code);
+    return code;
 }
 
 /* The caller's part: rank 0. */
@@ -70,7 +99,11 @@ static void run_first_rank(struct parallel *parallel)
     parallel->before = team_enter_thread(&parallel->place);
     parallel->is_entered = true;
     parallel->mask = placement_apply_kept(parallel->crew.plan, 0);
-    code = run_body(&parallel->options, 0, &error);
+    parallel->place.cores = placement_cores(parallel->crew.plan);
+    if (parallel->place.within != NULL)
+        parallel->place.masters_hold = parallel->place.within->masters_hold;
+    parallel->threads = openmp_set_threads(parallel->crew.n_threads);
+    code = call_body(&parallel->options, &error);
     crew_check_self(&parallel->crew);
     leave_first_rank(parallel);
     /* Who was told that the team has failed fails because of that. */
@@ -91,19 +124,33 @@ static void watch(struct crew *crew)
     crew_check_end(crew);
 }
 
+/* Threads need one, to tell of their end. */
+static const struct doorbell *open_doorbell(struct parallel *parallel)
+{
+    if (parallel->crew.kind->is_process)
+        return NULL;
+    if (doorbell_open(&parallel->doorbell) == 0)
+        return &parallel->doorbell;
+    error_system(parallel->crew.error, "parallel: no file descriptor left; raise ulimit -n");
+    return NULL;
+}
+
 static int run_crew(struct parallel *parallel)
 {
     struct crew *crew = &parallel->crew;
+    const struct doorbell *doorbell = open_doorbell(parallel);
 
+    if (doorbell == NULL && !crew->kind->is_process)
+        return -1;
     atomic_store_explicit(&crew->team->ranks[0].member, member_my_id, memory_order_release);
-    if (crew_open(crew, NULL) != 0 || crew_start(crew, 1) != 0)
+    if (crew_open(crew, doorbell) != 0)
+        return -1;
+    crew_bind(crew);
+    if (crew_start(crew, 1) != 0)
         return -1;
     run_first_rank(parallel);
     watch(crew);
-    if (!crew->failed)
-        return 0;
-    errno = ECANCELED;
-    return -1;
+    return crew_result(crew);
 }
 
 static void close_parallel(struct parallel *parallel)
@@ -112,26 +159,41 @@ static void close_parallel(struct parallel *parallel)
 
     leave_first_rank(parallel);
     crew_close(&parallel->crew);
-    team_free(parallel->crew.team);
+    doorbell_close(&parallel->doorbell);
+    team_free_blocks(parallel->crew.team);
+    calls_end(parallel->block);
+    heap_free(parallel->block);
     errno = saved_errno;
 }
 
 static int run_many(const sharedmem_parallel_options *options, uint32_t np, sharedmem_error *error)
 {
+    struct call_shared *block;
     struct team_shared *team;
 
     if (memory_enter(error) != 0)
         return -1;
-    team = heap_alloc(team_bytes(np), HEAP_ALIGNMENT);
-    if (team == NULL)
+    block = heap_alloc(sizeof *block + team_bytes(np), HEAP_ALIGNMENT);
+    if (block == NULL)
         return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM, "parallel: no shared memory for %u ranks",
                          np);
+    team = (struct team_shared *)(void *)(block + 1);
     team_init(team, np, false);
+    calls_begin(block, team);
     /* Closed also when an exception of C++, or a thread's cancellation, leaves through body. */
     __attribute__((cleanup(close_parallel))) struct parallel parallel = {
-        .crew = {.call = "parallel", .where = options->where, .team = team, .work = work, .error = error},
+        .crew = {.call = "parallel",
+                 .where = options->where,
+                 .team = team,
+                 .bytes = sizeof parallel,
+                 .kind = options->backend == SHAREDMEM_THREADS ? &worker_threads : &worker_forked,
+                 .work = work,
+                 .stops_at_start = stop_count(),
+                 .error = error},
         .options = *options,
-        .place = {.team = team},
+        .place = {.team = team, .within = team_here()},
+        .block = block,
+        .doorbell = DOORBELL_NONE,
     };
     return run_crew(&parallel);
 }
@@ -142,7 +204,7 @@ static int run_alone(const sharedmem_parallel_options *options, sharedmem_error 
 
     solo_enter(&solo, false);
     if (run_body(options, 0, error) == 0)
-        return 0;
+        return team_is_stopped(solo.place.team) ? SHAREDMEM_STOPPED : 0;
     errno = ECANCELED;
     return -1;
 }
@@ -158,8 +220,15 @@ static int run(const sharedmem_parallel_options *options, sharedmem_error *error
         return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
                          "parallel: np is %lld; it can be 1 to %lld, or 0 for sharedmem_cpu_count()",
                          (long long)options->np, (long long)PARALLEL_MAX_RANKS);
-    np = options->np > 0 ? (uint32_t)options->np : (uint32_t)sharedmem_cpu_count();
-    return np == 1 || debug_is_on() ? run_alone(options, error) : run_many(options, np, error);
+    if (options->backend < SHAREDMEM_PROCESSES || options->backend > SHAREDMEM_SERIAL)
+        return error_set(
+            error, SHAREDMEM_ERROR_USAGE, EINVAL,
+            "parallel: .backend is none of SHAREDMEM_PROCESSES, SHAREDMEM_THREADS, SHAREDMEM_SERIAL");
+    if (options->reserved != 0)
+        return options_refused(E2BIG, "parallel", error);
+    np = options->np > 0 ? (uint32_t)options->np : placement_default_np();
+    return np == 1 || debug_is_on() || options->backend == SHAREDMEM_SERIAL ? run_alone(options, error)
+                                                                            : run_many(options, np, error);
 }
 
 int sharedmem_parallel_with(const sharedmem_parallel_options *given, size_t sizeof_options)
@@ -169,7 +238,7 @@ int sharedmem_parallel_with(const sharedmem_parallel_options *given, size_t size
     sharedmem_error own, *error = options.error != NULL ? options.error : &own;
 
     error_clear(error);
-    if (options_refused(code, "parallel", error) == 0 && run(&options, error) == 0)
-        return 0;
+    if (options_refused(code, "parallel", error) == 0 && (code = run(&options, error)) >= 0)
+        return code;
     return error_end_call(error, options.error != NULL, options.where);
 }

@@ -6,6 +6,10 @@
 #include "base/env.h"
 #include "base/slow.h"
 #include "host/affinity.h"
+#include "host/cpu_count.h"
+#include "host/limits.h"
+#include "host/openmp.h"
+#include "team/team.h"
 
 /* The topology of the processors in mask, kept from call to call, under slow_lock(). */
 static struct {
@@ -31,6 +35,26 @@ static bool is_granted_less(const struct topology *topology)
     long granted;
 
     return env_int(ENV_PBS_NUM_PPN, 1, topology->n_pus, &granted) == ENV_GOOD && granted < topology->n_cores;
+}
+
+/* Of the calling worker, whose team has the share of its own master, and so on. */
+static uint32_t share_of(uint32_t cores, const struct team_place *place)
+{
+    uint32_t share = cores;
+
+    for (; place != NULL && !place->team->is_job && place->cores == 0; place = place->within)
+        share /= place->team->size;
+    if (place != NULL && !place->team->is_job && place->cores < share)
+        share = place->cores;
+    return share > 0 ? share : 1;
+}
+
+uint32_t placement_default_np(void)
+{
+    const struct team_place *place = team_here();
+    uint32_t cores = (uint32_t)sharedmem_cpu_count();
+
+    return share_of(cores, place);
 }
 
 /* Takes ownership of mask. */
@@ -79,6 +103,40 @@ struct binding_plan *placement_plan(uint32_t np)
     plan = plan_in(kept.topology, np);
     slow_unlock();
     return plan;
+}
+
+/* Of an equal share of n. */
+static int cores_of(int n, uint32_t np)
+{
+    return (uint32_t)n > np ? n / (int)np : 1;
+}
+
+static int cores_unbound(uint32_t np)
+{
+    int cores = cpu_count_machine();
+    long granted;
+
+    if (env_int(ENV_PBS_NUM_PPN, 1, cores, &granted) == ENV_GOOD)
+        cores = (int)granted;
+    return cores_of(cores, np);
+}
+
+static int cores_bound(const struct binding_plan *plan, uint32_t np)
+{
+    int quota, cores;
+
+    if (plan->cores_per_rank <= 1)
+        return 1;
+    quota = limits_cpu_quota("");
+    cores = quota > 0 ? cores_of(quota, np) : plan->cores_per_rank;
+    return cores < plan->cores_per_rank ? cores : plan->cores_per_rank;
+}
+
+int placement_threads(const struct binding_plan *plan, uint32_t np)
+{
+    if (!openmp_is_loaded())
+        return 0;
+    return openmp_share(plan != NULL ? cores_bound(plan, np) : cores_unbound(np));
 }
 
 void placement_apply(const struct binding_plan *plan, uint32_t rank)

@@ -10,6 +10,12 @@
 #include "host/binding.h"
 
 /*
+ * How many workers a call of this thread starts where it does not say: sharedmem_cpu_count(), but a worker's own
+ * no more than its share of the cores, so that maps within maps don't multiply.
+ */
+uint32_t placement_default_np(void);
+
+/*
  * The plan for np workers of the calling thread, inside of the processors that it may use itself. Where there
  * are more workers than processors it is for as many as there are, and the workers share them evenly, rank r
  * with rank r + n:
@@ -21,6 +27,28 @@
  * after a change of the thread's affinity, takes about a millisecond.
  */
 struct binding_plan *placement_plan(uint32_t np);
+
+/* How many cores of its own each worker has by the plan; 0: none, or plan is NULL. */
+static inline uint32_t placement_cores(const struct binding_plan *plan)
+{
+    return plan != NULL ? (uint32_t)plan->cores_per_rank : 0;
+}
+
+/*
+ * How many threads of OpenMP each of np workers gets: the cores that it has to itself by the plan, or without
+ * one by an equal share of what this process may use; at most what a cpu quota gives it and what the calling
+ * thread has itself, at least 1. 0: OpenMP is not loaded.
+ * Without a plan the first call of a process loads the topology.
+ */
+int placement_threads(const struct binding_plan *plan, uint32_t np);
+
+/* How many of np workers share a processor by the plan; 0: none do. */
+static inline uint32_t placement_crowd(const struct binding_plan *plan, uint32_t np)
+{
+    uint32_t n = plan != NULL ? (uint32_t)plan->n_ranks : np;
+
+    return np > n ? (np + n - 1) / n : 0;
+}
 
 /*
  * Binds the calling thread as rank. NULL leaves it. Not being bound costs speed, not results: it cannot fail.

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/error.h"
 #include "host/doorbell.h"
 #include "memory/member.h"
@@ -17,18 +18,14 @@
 /* Results are aligned to this in slots. */
 #define SLOT_ALIGNMENT ((size_t)16)
 
-static uint64_t power_of_two_from(uint64_t n)
-{
-    return n <= 1 ? 1 : (uint64_t)1 << (64 - __builtin_clzll(n - 1));
-}
-
 /* Room for two chunks of each worker at least, so that one may be done while the other is taken. */
 static uint64_t ring_items(const struct schedule *schedule, size_t stride)
 {
     uint64_t chunk = schedule->chunk > 0 ? schedule->chunk : 1;
     uint64_t items = RING_BYTES / (stride + 1);
 
-    if (schedule->kind == SHAREDMEM_STATIC)
+    /* Where its chunks are dealt in turn it needs no more room than the others; equal blocks need all. */
+    if (schedule->kind == SHAREDMEM_STATIC && schedule->chunk == 0)
         return schedule->n;
     if (items > RING_ITEMS)
         items = RING_ITEMS;
@@ -37,28 +34,46 @@ static uint64_t ring_items(const struct schedule *schedule, size_t stride)
     return items < schedule->n ? items : schedule->n;
 }
 
+static bool are_drained(const struct results *results, const sharedmem_map_options *options)
+{
+    return results->copy_to != NULL || options->reduce != NULL || options->next != NULL ||
+           options->states != NULL || options->retries > 0 || options->progress != NULL;
+}
+
+/* Threads write to private memory as well. */
+static bool is_written_in_place(const sharedmem_map_options *options)
+{
+    return options->results != NULL &&
+           (options->backend == SHAREDMEM_THREADS || sharedmem_is_shared(options->results));
+}
+
 void results_plan(struct results *results, const sharedmem_map_options *options, struct schedule *schedule)
 {
-    bool shared = options->results != NULL && sharedmem_is_shared(options->results);
+    bool in_place = is_written_in_place(options);
 
     *results = (struct results){
-        .in_place = shared ? options->results : NULL,
-        .copy_to = shared ? NULL : options->results,
+        .in_place = in_place ? options->results : NULL,
+        .copy_to = in_place ? NULL : options->results,
         .size = options->result_size,
+        .n = schedule->n,
+        .as_done = options->reduce_order == SHAREDMEM_AS_DONE,
+        .is_eager = options->reduce != NULL,
+        .is_loaded = options->pool != NULL,
         .doorbell = DOORBELL_NONE,
     };
-    if (!shared && options->result_size > 0)
-        results->stride = (options->result_size + SLOT_ALIGNMENT - 1) / SLOT_ALIGNMENT * SLOT_ALIGNMENT;
-    if (results->copy_to == NULL && options->reduce == NULL)
+    if (!in_place && options->result_size > 0)
+        results->stride = bits_round_up(options->result_size, SLOT_ALIGNMENT);
+    if (!are_drained(results, options))
         return;
-    results->window = power_of_two_from(ring_items(schedule, results->stride));
+    results->window = bits_power_of_two(ring_items(schedule, results->stride));
+    results->shift = (uint32_t)__builtin_ctzll(results->window);
     /* A guided chunk beyond the window would hold up all workers behind it until it is taken. */
     schedule->chunk_max = results->window / (2 * (uint64_t)schedule->n_ranks);
 }
 
 static size_t flags_bytes(const struct results *results)
 {
-    return (results->window + 63) / 64 * 64;
+    return bits_round_up(results->window, 64);
 }
 
 size_t results_bytes(const struct results *results)
@@ -71,6 +86,19 @@ size_t results_bytes(const struct results *results)
     return bytes;
 }
 
+static uint64_t ring_index(const struct results *results, uint64_t i)
+{
+    return i & (results->window - 1);
+}
+
+/* What item i's result begins as: for a worker that cannot see copy_to. */
+static void load(const struct results *results, uint64_t i)
+{
+    if (results->is_loaded && results->copy_to != NULL && i < results->n)
+        memcpy(results->slots + results->stride * ring_index(results, i),
+               results->copy_to + i * results->size, results->size);
+}
+
 void results_bind(struct results *results, void *memory)
 {
     char *at = memory;
@@ -81,14 +109,11 @@ void results_bind(struct results *results, void *memory)
     results->slots = at + flags_bytes(results);
     memset(results->shared, 0, sizeof *results->shared);
     memset(at, 0, flags_bytes(results));
+    for (uint64_t i = 0; i < results->window; i++)
+        load(results, i);
 }
 
-static uint64_t ring_index(const struct results *results, uint64_t i)
-{
-    return i & (results->window - 1);
-}
-
-static bool has_room(const struct results *results, uint64_t i)
+bool results_has_room(const struct results *results, uint64_t i)
 {
     /* acquire: pairs with the release in advance(): the slot's last result has been taken. */
     return i < atomic_load_explicit(&results->shared->drained, memory_order_acquire) + results->window;
@@ -105,7 +130,7 @@ static bool wait_for_room(const struct results *results, const struct team_share
     for (;;) {
         uint32_t turn = atomic_load_explicit(&shared->turn, memory_order_acquire);
 
-        room = has_room(results, i);
+        room = results_has_room(results, i);
         if (room || team_is_stopping(team))
             break;
         if (wait_pause(&wait))
@@ -133,36 +158,93 @@ static void *place_of(const struct results *results, uint64_t i)
 bool results_begin(const struct results *results, const struct team_shared *team, uint64_t i,
                    const char *where, void **result)
 {
-    if (results->window > 0 && !has_room(results, i) && !wait_for_room(results, team, i, where))
+    if (results->window > 0 && !results_has_room(results, i) && !wait_for_room(results, team, i, where))
         return false;
     *result = place_of(results, i);
-    if (results->copy_to != NULL)
+    if (results->copy_to != NULL && !results->is_loaded)
         memcpy(*result, results->copy_to + i * results->size, results->size);
-    else if (results->in_place == NULL && *result != NULL)
+    else if (results->copy_to == NULL && results->in_place == NULL && *result != NULL)
         memset(*result, 0, results->size);
     return true;
 }
 
+/*
+ * A flag says which lap it is of, modulo 64: so none has to be taken back when its place is free for the item
+ * a window later; it says that its own is complete until that one is. Zeroed memory is open.
+ */
+#define FLAG_BITS 2
+#define LAP_MASK  ((1u << (8 - FLAG_BITS)) - 1)
+
+static uint8_t stamp(const struct results *results, uint64_t i, enum results_flag flag)
+{
+    return (uint8_t)(((i >> results->shift) & LAP_MASK) << FLAG_BITS | flag);
+}
+
+/* Whether the master sleeps until item i is done. */
+static bool is_awaited(const struct results_shared *shared, uint64_t i)
+{
+    switch (atomic_load_explicit(&shared->master_sleeps, memory_order_relaxed)) {
+    case RESULTS_AWAKE:
+        return false;
+    case RESULTS_SLEEPS:
+        return atomic_load_explicit(&shared->wake_at, memory_order_relaxed) == i;
+    default:
+        return true;
+    }
+}
+
 void results_end(const struct results *results, uint64_t i)
 {
-    struct results_shared *shared = results->shared;
-
     if (results->window == 0)
         return;
     /* release: who sees the flag sees the result. */
-    atomic_store_explicit(&results->done[ring_index(results, i)], 1, memory_order_release);
+    atomic_store_explicit(&results->done[ring_index(results, i)], stamp(results, i, RESULTS_DONE),
+                          memory_order_release);
     /*
      * Pairs with the fence in results_sleep(): either the master sees the flag, or this sees that it sleeps.
      */
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&shared->master_sleeps, memory_order_relaxed) != 0 &&
-        atomic_load_explicit(&shared->drained, memory_order_relaxed) == i)
+    if (is_awaited(results->shared, i))
         doorbell_ring(&results->doorbell);
 }
 
-static bool is_done(const struct results *results, uint64_t i)
+static enum results_flag flag_of(const struct results *results, uint64_t i)
 {
-    return atomic_load_explicit(&results->done[ring_index(results, i)], memory_order_acquire) != 0;
+    /* acquire: pairs with the release in results_end(). */
+    uint8_t there = atomic_load_explicit(&results->done[ring_index(results, i)], memory_order_acquire);
+    enum results_flag flag = there & ((1u << FLAG_BITS) - 1);
+
+    return there == stamp(results, i, flag) ? flag : RESULTS_OPEN;
+}
+
+/* Only the master's: workers set a flag once an item. */
+static void set_flag(const struct results *results, uint64_t i, enum results_flag flag)
+{
+    atomic_store_explicit(&results->done[ring_index(results, i)], stamp(results, i, flag),
+                          memory_order_relaxed);
+}
+
+bool results_has(const struct results *results, uint64_t i)
+{
+    /* The flag first: where it is a later item's by now, that one's worker saw that this one is drained. */
+    return flag_of(results, i) != RESULTS_OPEN ||
+           i < atomic_load_explicit(&results->shared->drained, memory_order_acquire);
+}
+
+void results_reset(const struct results *results, uint64_t i)
+{
+    if (i - results_drained(results) < results->window)
+        load(results, i);
+}
+
+void results_skip(const struct results *results, uint64_t i)
+{
+    set_flag(results, i, RESULTS_SKIPPED);
+}
+
+uint64_t results_drained(const struct results *results)
+{
+    return atomic_load_explicit(&results->shared->drained, memory_order_relaxed);
 }
 
 /* Items below drained are taken: their slots may be used again. */
@@ -187,45 +269,101 @@ static int take(struct results *results, uint64_t i, sharedmem_function *taken, 
     code = taken != NULL ? taken(i, result, context) : 0;
     if (code == 0)
         error_drop_fail_message();
-    atomic_store_explicit(&results->done[ring_index(results, i)], 0, memory_order_relaxed);
+    set_flag(results, i, RESULTS_TAKEN);
     return code;
 }
 
-int results_drain(struct results *results, uint64_t n, sharedmem_function *taken, void *context,
-                  uint64_t *next)
+static int drain_by_index(struct results *results, uint64_t limit, sharedmem_function *taken, void *context,
+                          uint64_t *item)
 {
-    uint64_t drained = atomic_load_explicit(&results->shared->drained, memory_order_relaxed);
-    uint64_t told = drained;
+    uint64_t drained = results_drained(results), told = drained;
+    uint64_t behind = results->is_eager ? 1 : results->window / 4;
+    enum results_flag flag;
     int code = 0;
 
-    while (drained < n && is_done(results, drained)) {
-        code = take(results, drained, taken, context);
+    while (drained < limit && (flag = flag_of(results, drained)) != RESULTS_OPEN) {
+        code = flag == RESULTS_DONE ? take(results, drained, taken, context) : 0;
         if (code != 0)
             break;
+        /* Its place is free for the one a window later. */
+        load(results, drained + results->window);
         drained++;
         /* Now and then, not for each one: the workers' line would go back and forth. */
-        if (drained - told >= results->window / 4 || taken != NULL) {
+        if (drained - told >= behind) {
             advance(results, drained);
             told = drained;
         }
     }
     if (drained != told)
         advance(results, drained);
-    *next = drained;
+    *item = drained;
     return code;
 }
 
-bool results_sleep(const struct results *results)
+/* All below limit that are complete; the flags are one byte an item, so that a look at them costs little. */
+static int take_complete(struct results *results, uint64_t limit, sharedmem_function *taken, void *context,
+                         uint64_t *item)
+{
+    uint64_t drained = results_drained(results);
+
+    if (limit - drained > results->window)
+        limit = drained + results->window;
+    for (uint64_t i = drained; i < limit; i++) {
+        int code = flag_of(results, i) == RESULTS_DONE ? take(results, i, taken, context) : 0;
+
+        *item = i;
+        if (code != 0)
+            return code;
+    }
+    return 0;
+}
+
+int results_drain(struct results *results, uint64_t limit, sharedmem_function *taken, void *context,
+                  uint64_t *item)
+{
+    int code = results->as_done ? take_complete(results, limit, taken, context, item) : 0;
+
+    return code != 0 ? code : drain_by_index(results, limit, taken, context, item);
+}
+
+int results_drain_rest(struct results *results, sharedmem_function *taken, void *context, uint64_t *item)
+{
+    return take_complete(results, results->n, taken, context, item);
+}
+
+/* Whether any that is not taken is complete. */
+static bool has_any(const struct results *results, uint64_t limit)
+{
+    uint64_t drained = results_drained(results);
+
+    if (limit - drained > results->window)
+        limit = drained + results->window;
+    for (uint64_t i = drained; i < limit; i++) {
+        if (flag_of(results, i) == RESULTS_DONE)
+            return true;
+    }
+    return false;
+}
+
+bool results_sleep(const struct results *results, uint64_t limit, uint64_t ahead)
 {
     struct results_shared *shared = results->shared;
+    uint64_t wake_at = results_drained(results);
 
-    atomic_store_explicit(&shared->master_sleeps, 1, memory_order_relaxed);
+    /* Where the later one is complete already the oldest is what all wait for. */
+    if (flag_of(results, wake_at + ahead) == RESULTS_OPEN)
+        wake_at += ahead;
+    atomic_store_explicit(&shared->wake_at, wake_at, memory_order_relaxed);
+    atomic_store_explicit(&shared->master_sleeps, results->as_done ? RESULTS_SLEEPS_FOR_ANY : RESULTS_SLEEPS,
+                          memory_order_relaxed);
     /* Pairs with the fence in results_end(). */
     atomic_thread_fence(memory_order_seq_cst);
-    return !is_done(results, atomic_load_explicit(&shared->drained, memory_order_relaxed));
+    if (results->as_done)
+        return !has_any(results, limit);
+    return flag_of(results, wake_at) == RESULTS_OPEN;
 }
 
 void results_wake_up(const struct results *results)
 {
-    atomic_store_explicit(&results->shared->master_sleeps, 0, memory_order_relaxed);
+    atomic_store_explicit(&results->shared->master_sleeps, RESULTS_AWAKE, memory_order_relaxed);
 }

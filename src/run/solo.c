@@ -7,7 +7,9 @@ void solo_enter(struct solo *solo, bool is_map)
     struct team_shared *team = (struct team_shared *)(void *)solo->memory;
 
     team_init(team, 1, is_map);
-    solo->place = (struct team_place){.team = team};
+    solo->place = (struct team_place){.team = team, .within = team_here()};
+    if (solo->place.within != NULL)
+        solo->place.masters_hold = solo->place.within->masters_hold;
     solo->before = team_enter_thread(&solo->place);
     solo->is_entered = true;
 }

@@ -40,11 +40,11 @@ static void give_up(const struct team_place *place, uint32_t missing, const char
     struct text_ranges waiting;
     sharedmem_error error;
 
-    if (atomic_load_explicit(&team->ranks[missing].left, memory_order_acquire) == TEAM_STAYS &&
-        !team->is_job) {
+    if (atomic_load_explicit(&team->ranks[missing].left, memory_order_acquire) == TEAM_STAYS && !team->is_job)
         team_stop(team);
+    /* Where it left because the team had failed, that is no news. */
+    if (team_is_stopping(team))
         return;
-    }
     text_ranges_begin(&waiting);
     for (uint32_t rank = 0; rank < team->size; rank++) {
         if (rank != missing && waits_too(place, rank))
@@ -124,7 +124,7 @@ __attribute__((noinline)) static void meet_rank(const struct team_place *place, 
  * Those who sleep for this rank are woken when it has nothing else to do, before it sleeps itself or at the
  * end: the fence that this takes would else stand between its arrival and its first look at the others.
  */
-static void meet_by_flags(const struct team_place *place, uint32_t goal, const char *where)
+static inline void meet_by_flags(const struct team_place *place, uint32_t goal, const char *where)
 {
     struct team_shared *team = place->team;
     struct team_rank_shared *mine = &team->ranks[place->rank];
@@ -134,6 +134,8 @@ static void meet_by_flags(const struct team_place *place, uint32_t goal, const c
     atomic_store_explicit(&mine->arrived, goal, memory_order_release);
     FAULT_POINT();
     for (uint32_t rank = 0; rank < team->size; rank++) {
+        if (rank == place->rank)
+            continue;
         WAIT_SPIN_UNTIL(has_come_to(arrived(team, rank), goal));
         if (has_come_to(arrived(team, rank), goal))
             continue;

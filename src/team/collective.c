@@ -1,6 +1,6 @@
 /*
- * The public collectives: what all ranks of a team call together. Each is made of barriers, and of words that
- * ranks put beside their counts of those.
+ * The public collectives: what all ranks of a team call together; reduce.c has those with a function of the
+ * user. Each is made of barriers, and of words that ranks put beside their counts of those.
  *
  * What a rank puts before its barrier g goes to words[g % 2] of its own line. After barrier g all read it,
  * each before it comes to its next barrier. It is not overwritten before all have read it: the next that goes
@@ -16,15 +16,13 @@
 #include "base/fault.h"
 #include "memory/segment.h"
 #include "team/barrier.h"
+#include "team/collective.h"
 #include "team/job.h"
-#include "team/team.h"
 
-/* What one barrier of a broadcast can pass: by a rank's words, and by one half of the team's board. */
+/* What one barrier of a broadcast can pass by a rank's words. */
 #define SMALL_BYTES ((TEAM_WORDS - 1) * sizeof(uint64_t))
-#define HALF_BYTES  ((size_t)512 << 10)
 
-/* Sets *place to the caller's in its team; NULL: it is alone. Returns 0, or -1 where it must not call. */
-static int place_of_call(const char *where, const char *call, struct team_place **place)
+int collective_place(const char *where, const char *call, struct team_place **place)
 {
     sharedmem_error error;
 
@@ -36,30 +34,6 @@ static int place_of_call(const char *where, const char *call, struct team_place 
               "for ever; ranks that meet are what sharedmem_parallel() is for",
               call);
     return error_end_call(&error, false, where);
-}
-
-static bool is_alone(const struct team_place *place)
-{
-    return place == NULL || place->team->size == 1;
-}
-
-/* ---- Words ---- */
-
-/* What rank puts, or has put, for barrier. */
-static _Atomic uint64_t *words_of(struct team_shared *team, uint32_t rank, uint32_t barrier)
-{
-    return team->ranks[rank].words[barrier % 2];
-}
-
-/* relaxed, both: the barrier between them orders them. */
-static void put(_Atomic uint64_t *word, uint64_t value)
-{
-    atomic_store_explicit(word, value, memory_order_relaxed);
-}
-
-static uint64_t get(const _Atomic uint64_t *word)
-{
-    return atomic_load_explicit(word, memory_order_relaxed);
 }
 
 /* ---- One value of each rank ---- */
@@ -133,10 +107,11 @@ static uint64_t join_integers(uint64_t left, uint64_t right, int32_t op)
 /* By rising rank, whoever does it: sums of floating-point numbers have other bits in another order. */
 static uint64_t reduce(struct team_shared *team, const struct reduction *reduction)
 {
-    uint64_t result = get(words_of(team, 0, reduction->barrier));
+    uint64_t result = collective_get(collective_words(team, 0, reduction->barrier));
 
     for (uint32_t rank = 1; rank < team->size; rank++)
-        result = reduction->join(result, get(words_of(team, rank, reduction->barrier)), reduction->op);
+        result = reduction->join(result, collective_get(collective_words(team, rank, reduction->barrier)),
+                                 reduction->op);
     return result;
 }
 
@@ -147,7 +122,7 @@ static uint64_t reduce(struct team_shared *team, const struct reduction *reducti
  */
 static void reduce_for_all(struct team_shared *team, const void *argument)
 {
-    put(&team->result, reduce(team, argument));
+    collective_put(&team->result, reduce(team, argument));
 }
 
 /* Replaces *bits by what it is with those of the others. Returns 0, or -1 with errno. */
@@ -158,11 +133,11 @@ static int meet_and_reduce(struct team_place *place, join_function *join, int32_
     struct reduction reduction = {join, op, barrier_next(place)};
     int met;
 
-    put(words_of(team, place->rank, reduction.barrier), *bits);
+    collective_put(collective_words(team, place->rank, reduction.barrier), *bits);
     met = barrier_meet_and(place, where, reduce_for_all, &reduction);
     if (met < 0)
         return -1;
-    *bits = met == 1 ? get(&team->result) : reduce(team, &reduction);
+    *bits = met == 1 ? collective_get(&team->result) : reduce(team, &reduction);
     return 0;
 }
 
@@ -171,10 +146,10 @@ static int all(const char *call, join_function *join, int32_t op, uint64_t *bits
     struct team_place *place;
     sharedmem_error error;
 
-    if (place_of_call(where, call, &place) != 0)
+    if (collective_place(where, call, &place) != 0)
         return -1;
     if (op >= SHAREDMEM_SUM && op <= SHAREDMEM_MAX)
-        return is_alone(place) ? 0 : meet_and_reduce(place, join, op, bits, where);
+        return collective_is_alone(place) ? 0 : meet_and_reduce(place, join, op, bits, where);
     error_set(&error, SHAREDMEM_ERROR_USAGE, EINVAL,
               "%s: op is %d; it can be SHAREDMEM_SUM, SHAREDMEM_PROD, SHAREDMEM_MIN or SHAREDMEM_MAX", call,
               (int)op);
@@ -213,13 +188,13 @@ static bool is_root(const struct broadcast *bcast)
 /* What root puts first: where its data are, if they are shared. */
 static void put_source(_Atomic uint64_t *word, const void *data)
 {
-    put(word, segment_contains(data) ? segment_offset(data) : 0);
+    collective_put(word, segment_contains(data) ? segment_offset(data) : 0);
 }
 
 /* Where root's data are; NULL: in its private memory. */
 static const char *get_source(const _Atomic uint64_t *word)
 {
-    uint64_t offset = get(word);
+    uint64_t offset = collective_get(word);
 
     return offset != 0 ? segment_at(offset) : NULL;
 }
@@ -236,7 +211,7 @@ static bool wants_copy(const struct broadcast *bcast, const _Atomic uint64_t *so
 /* Up to SMALL_BYTES go by the words behind the source. */
 static int bcast_small(const struct broadcast *bcast)
 {
-    _Atomic uint64_t *words = words_of(bcast->place->team, bcast->root, barrier_next(bcast->place));
+    _Atomic uint64_t *words = collective_words(bcast->place->team, bcast->root, barrier_next(bcast->place));
     uint64_t copy[TEAM_WORDS] = {0};
 
     if (is_root(bcast)) {
@@ -244,78 +219,82 @@ static int bcast_small(const struct broadcast *bcast)
             memcpy(copy, bcast->data, bcast->bytes);
         put_source(&words[0], bcast->data);
         for (size_t i = 1; i < TEAM_WORDS; i++)
-            put(&words[i], copy[i - 1]);
+            collective_put(&words[i], copy[i - 1]);
     }
     if (barrier_meet(bcast->place, bcast->where) != 0)
         return -1;
     if (bcast->bytes == 0 || !wants_copy(bcast, &words[0]))
         return 0;
     for (size_t i = 1; i < TEAM_WORDS; i++)
-        copy[i - 1] = get(&words[i]);
+        copy[i - 1] = collective_get(&words[i]);
     memcpy(bcast->data, copy, bcast->bytes);
     return 0;
 }
 
 /*
- * More go by the team's board, which has two halves: what root writes for barrier g it writes to half g % 2,
- * and what is said of words at the top holds for halves too. The first root to need a board puts it up. It
- * stays, since its memory costs more to come by than most broadcasts.
- * Returns 0 or an errno.
+ * More go by the team's board. What root writes for barrier g it writes to half g % 2, and what is said of
+ * words at the top holds for halves too.
  */
-static int put_up_board(struct team_shared *team)
+int collective_put_up_board(struct team_shared *team)
 {
+    uint64_t none = 0;
     void *board;
 
     if (atomic_load_explicit(&team->board, memory_order_acquire) != 0)
         return 0;
-    board = sharedmem_malloc(2 * HALF_BYTES);
+    board = sharedmem_malloc(2 * COLLECTIVE_HALF_BYTES);
     if (board == NULL)
         return errno;
     FAULT_POINT();
-    /* release: with the block, what makes it one; team_free() gives it back. */
-    atomic_store_explicit(&team->board, segment_offset(board), memory_order_release);
+    /* release: with the block, what makes it one; team_free_blocks() gives it back. acquire: another's was first. */
+    if (!atomic_compare_exchange_strong_explicit(&team->board, &none, segment_offset(board),
+                                                 memory_order_acq_rel, memory_order_acquire))
+        sharedmem_free(board);
     return 0;
 }
 
-static char *half_of(const struct team_shared *team, uint32_t barrier)
+char *collective_half(const struct team_shared *team, uint32_t barrier)
 {
     /* acquire: pairs with the release above. */
     char *board = segment_at(atomic_load_explicit(&team->board, memory_order_acquire));
 
-    return board + barrier % 2 * HALF_BYTES;
+    return board + barrier % 2 * COLLECTIVE_HALF_BYTES;
 }
 
-/* Passes n bytes from `at` on, at most HALF_BYTES. */
+/* Passes n bytes from `at` on, at most COLLECTIVE_HALF_BYTES. */
 static int bcast_half(const struct broadcast *bcast, size_t at, size_t n)
 {
     struct team_shared *team = bcast->place->team;
     uint32_t barrier = barrier_next(bcast->place);
-    _Atomic uint64_t *words = words_of(team, bcast->root, barrier);
+    _Atomic uint64_t *words = collective_words(team, bcast->root, barrier);
 
     if (is_root(bcast)) {
-        int code = put_up_board(team);
+        int code = collective_put_up_board(team);
 
         put_source(&words[0], bcast->data);
-        put(&words[1], (uint64_t)code);
+        collective_put(&words[1], (uint64_t)code);
         if (code == 0)
-            memcpy(half_of(team, barrier), bcast->data + at, n);
+            memcpy(collective_half(team, barrier), bcast->data + at, n);
         FAULT_POINT();
     }
     if (barrier_meet(bcast->place, bcast->where) != 0)
         return -1;
-    if (get(&words[1]) != 0) {
-        errno = (int)get(&words[1]);
+    if (collective_get(&words[1]) != 0) {
+        errno = (int)collective_get(&words[1]);
         return -1;
     }
     if (wants_copy(bcast, &words[0]))
-        memcpy(bcast->data + at, half_of(team, barrier), n);
+        memcpy(bcast->data + at, collective_half(team, barrier), n);
     return 0;
 }
 
-/* More than HALF_BYTES. Where root's data are shared, the others take them from there, and root waits. */
+/*
+ * More than COLLECTIVE_HALF_BYTES. Where root's data are shared, the others take them from there, and root
+ * waits.
+ */
 static int bcast_large(const struct broadcast *bcast)
 {
-    _Atomic uint64_t *words = words_of(bcast->place->team, bcast->root, barrier_next(bcast->place));
+    _Atomic uint64_t *words = collective_words(bcast->place->team, bcast->root, barrier_next(bcast->place));
     const char *source;
 
     if (is_root(bcast))
@@ -328,10 +307,10 @@ static int bcast_large(const struct broadcast *bcast)
             memcpy(bcast->data, source, bcast->bytes);
         return barrier_meet(bcast->place, bcast->where);
     }
-    for (size_t at = 0; at < bcast->bytes; at += HALF_BYTES) {
+    for (size_t at = 0; at < bcast->bytes; at += COLLECTIVE_HALF_BYTES) {
         size_t left = bcast->bytes - at;
 
-        if (bcast_half(bcast, at, left < HALF_BYTES ? left : HALF_BYTES) != 0)
+        if (bcast_half(bcast, at, left < COLLECTIVE_HALF_BYTES ? left : COLLECTIVE_HALF_BYTES) != 0)
             return -1;
     }
     return 0;
@@ -341,7 +320,7 @@ static int bcast_by_size(const struct broadcast *bcast)
 {
     if (bcast->bytes <= SMALL_BYTES)
         return bcast_small(bcast);
-    if (bcast->bytes <= HALF_BYTES)
+    if (bcast->bytes <= COLLECTIVE_HALF_BYTES)
         return bcast_half(bcast, 0, bcast->bytes);
     return bcast_large(bcast);
 }
@@ -352,7 +331,7 @@ int sharedmem_bcast_at(void *data, size_t bytes, int root, const char *where)
     sharedmem_error error;
     int size;
 
-    if (place_of_call(where, "bcast", &place) != 0)
+    if (collective_place(where, "bcast", &place) != 0)
         return -1;
     size = place != NULL ? (int)place->team->size : 1;
     if (root < 0 || root >= size) {
@@ -366,18 +345,14 @@ int sharedmem_bcast_at(void *data, size_t bytes, int root, const char *where)
                   bytes);
         return error_end_call(&error, false, where);
     }
-    if (is_alone(place))
+    if (collective_is_alone(place))
         return 0;
     return bcast_by_size(&(struct broadcast){place, where, data, bytes, (uint32_t)root});
 }
 
 /* ---- Allocation ---- */
 
-/*
- * Until the call has come to its end the block is the team's: where it comes to none rank 0 is told so, but
- * cannot know whether all others were, and leaves it to team_free().
- */
-static void set_pending(struct team_shared *team, uint64_t offset)
+void collective_set_pending(struct team_shared *team, uint64_t offset)
 {
     /* release: with the block, what makes it one. */
     atomic_store_explicit(&team->pending, offset, memory_order_release);
@@ -390,32 +365,40 @@ static void allocate(struct team_shared *team, _Atomic uint64_t *words, size_t c
     uint64_t offset = block != NULL ? segment_offset(block) : 0;
 
     FAULT_POINT();
-    set_pending(team, offset);
-    put(&words[0], offset);
-    put(&words[1], offset != 0 ? 0 : (uint64_t)errno);
+    collective_set_pending(team, offset);
+    collective_put(&words[0], offset);
+    collective_put(&words[1], offset != 0 ? 0 : (uint64_t)errno);
 }
 
-static void *team_calloc(struct team_place *place, size_t count, size_t size, const char *where)
+void *collective_allocate(struct team_place *place, size_t count, size_t size, const char *where)
 {
-    _Atomic uint64_t *words = words_of(place->team, 0, barrier_next(place));
+    _Atomic uint64_t *words = collective_words(place->team, 0, barrier_next(place));
 
     if (place->rank == 0)
         allocate(place->team, words, count, size);
     if (barrier_meet(place, where) != 0)
         return NULL;
-    if (place->rank == 0)
-        set_pending(place->team, 0);
-    if (get(&words[0]) != 0)
-        return segment_at(get(&words[0]));
-    errno = (int)get(&words[1]);
+    if (collective_get(&words[0]) != 0)
+        return segment_at(collective_get(&words[0]));
+    errno = (int)collective_get(&words[1]);
     return NULL;
+}
+
+static void *team_calloc(struct team_place *place, size_t count, size_t size, const char *where)
+{
+    void *block = collective_allocate(place, count, size, where);
+
+    if (block != NULL && place->rank == 0)
+        collective_set_pending(place->team, 0);
+    return block;
 }
 
 void *sharedmem_team_calloc_at(size_t count, size_t size, const char *where)
 {
     struct team_place *place;
 
-    if (place_of_call(where, "team_calloc", &place) != 0)
+    if (collective_place(where, "team_calloc", &place) != 0)
         return NULL;
-    return is_alone(place) ? sharedmem_calloc(count, size) : team_calloc(place, count, size, where);
+    return collective_is_alone(place) ? sharedmem_calloc(count, size)
+                                      : team_calloc(place, count, size, where);
 }

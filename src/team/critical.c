@@ -1,29 +1,14 @@
 #include "team/critical.h"
 
-#include <errno.h>
-#include <stdatomic.h>
 #include <string.h>
 
-#include "memory/lock.h"
-#include "memory/member.h"
-#include "memory/segment.h"
-
-/* A line each, so that two regions do not disturb each other. */
-struct critical_shared {
-    struct lock_shared lock;
-    uint64_t hash;
-    char name[CRITICAL_NAME_BYTES];
-};
-
-struct critical_table_shared {
-    struct lock_shared lock;  /* for adding a name */
-    _Atomic uint32_t n_named; /* entries 1..n_named have names, which never change; 0 is the unnamed one */
-    char unused[52];
-    struct critical_shared entries[CRITICAL_MAX];
-};
+#include "team/team.h"
 
 _Static_assert(sizeof(struct critical_shared) == 64, "a region is one cache line");
 _Static_assert(sizeof(struct critical_table_shared) <= SEGMENT_CRITICALS_BYTES, "the table fits its part");
+
+struct lock_shared *_Atomic critical_unnamed;
+_Atomic uint64_t critical_unnamed_offset;
 
 static struct critical_table_shared *table(void)
 {
@@ -84,13 +69,26 @@ static struct critical_shared *add(const char *name, uint64_t hash)
     return entry;
 }
 
+/*
+ * What this process has looked up, by where the name lies: mostly in one place of the program, as text that
+ * stays. It does not have to: what is found here has the name that is asked for, or is not taken. Threads may
+ * write over each other's.
+ */
+#define KNOWN_MAX 16u
+static _Atomic uint32_t known[KNOWN_MAX]; /* numbers of entries; 0: none */
+
+static _Atomic uint32_t *known_at(const char *name)
+{
+    uintptr_t at = (uintptr_t)name;
+
+    return &known[(at ^ at >> 4) % KNOWN_MAX];
+}
+
 static struct critical_shared *region_named(const char *name)
 {
     struct critical_shared *entry;
     uint64_t hash;
 
-    if (name == NULL)
-        return &table()->entries[0];
     if (strlen(name) >= CRITICAL_NAME_BYTES) {
         errno = ENAMETOOLONG;
         return NULL;
@@ -100,18 +98,72 @@ static struct critical_shared *region_named(const char *name)
     return entry != NULL ? entry : add(name, hash);
 }
 
+static struct lock_shared *lock_named(const char *name)
+{
+    uint32_t at = atomic_load_explicit(known_at(name), memory_order_relaxed);
+    struct critical_shared *entry = &table()->entries[at];
+
+    /* acquire: pairs with the release in add_last(), as in find(). */
+    if (at != 0 && at <= atomic_load_explicit(&table()->n_named, memory_order_acquire) &&
+        strcmp(entry->name, name) == 0)
+        return &entry->lock;
+    entry = region_named(name);
+    if (entry == NULL)
+        return NULL;
+    atomic_store_explicit(known_at(name), (uint32_t)(entry - table()->entries), memory_order_relaxed);
+    return &entry->lock;
+}
+
+static struct lock_shared *lock_of(const char *name)
+{
+    return name == NULL ? &table()->entries[0].lock : lock_named(name);
+}
+
+static void note(struct critical_held *held, uint64_t lock)
+{
+    if (lock != 0 && held->n < sizeof held->locks / sizeof *held->locks)
+        held->locks[held->n++] = lock;
+}
+
+void critical_note_held(struct critical_held *held)
+{
+    const struct team_place *place = team_here();
+
+    held->n = 0;
+    if (place != NULL && place->masters_hold != NULL)
+        *held = *place->masters_hold;
+    for (unsigned i = 0; member_me != NULL && i < MEMBER_HELD_MAX; i++)
+        note(held, atomic_load_explicit(&member_me->held[i], memory_order_relaxed));
+}
+
+/* Whether a master of this worker has it, who waits for this worker. */
+static bool is_masters(const struct lock_shared *lock)
+{
+    const struct team_place *place = team_here();
+    const struct critical_held *held = place != NULL ? place->masters_hold : NULL;
+
+    for (uint32_t i = 0; held != NULL && i < held->n; i++) {
+        if (held->locks[i] == segment_offset(lock))
+            return true;
+    }
+    return false;
+}
+
 int critical_enter(const char *name, const char *where)
 {
-    struct critical_shared *region = region_named(name);
+    struct lock_shared *lock = lock_of(name);
 
-    if (region == NULL)
+    if (lock == NULL)
         return -1;
-    switch (lock_acquire(&region->lock, where)) {
+    if (is_masters(lock)) {
+        errno = ELOOP;
+        return -1;
+    }
+    switch (lock_acquire(lock, where)) {
     case 0:
         return 0;
     case EOWNERDEAD:
-        /* Whoever supervises the dead tells of it; what it was changing, only the program can know. */
-        lock_mark_consistent(&region->lock);
+        lock_mark_consistent(lock);
         return 0;
     default:
         errno = EDEADLK;
@@ -121,12 +173,21 @@ int critical_enter(const char *name, const char *where)
 
 int critical_leave(const char *name)
 {
-    struct critical_shared *region = region_named(name);
+    struct lock_shared *lock = lock_of(name);
 
-    if (region == NULL || !lock_is_mine(&region->lock)) {
+    if (lock == NULL || !lock_is_mine(lock)) {
         errno = EPERM;
         return -1;
     }
-    lock_release(&region->lock);
+    lock_release(lock);
     return 0;
+}
+
+void critical_open_short_way(void)
+{
+    struct lock_shared *lock = &table()->entries[0].lock;
+
+    /* Threads that come here at once store the same. */
+    atomic_store_explicit(&critical_unnamed_offset, segment_offset(lock), memory_order_relaxed);
+    atomic_store_explicit(&critical_unnamed, lock, memory_order_release);
 }

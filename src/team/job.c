@@ -10,10 +10,11 @@
 #include "memory/heap.h"
 #include "memory/memory.h"
 #include "memory/recover.h"
+#include "team/loop.h"
 #include "team/ordered.h"
 #include "team/printed.h"
 
-static struct team_place my_place;
+struct team_place job_my_place;
 
 /* The process whose place that is: a forked copy has it too. 0: nobody has entered, or it has left. */
 static pid_t entered_pid;
@@ -27,7 +28,7 @@ struct team_shared *job_team(void)
 
 struct team_place *job_place(void)
 {
-    return entered_pid == getpid() && claim_is_mine() ? &my_place : NULL;
+    return entered_pid == getpid() && claim_is_mine() ? &job_my_place : NULL;
 }
 
 _Noreturn void job_leave_failed(int status)
@@ -51,9 +52,9 @@ static void leave_by_error(const sharedmem_error *error)
 
     if (job_place() == NULL)
         return;
-    mine.rank = (int32_t)my_place.rank;
+    mine.rank = (int32_t)job_my_place.rank;
     mine.pid = getpid();
-    team_fail(my_place.team, my_place.rank, &mine);
+    team_fail(job_my_place.team, job_my_place.rank, &mine);
     member_wake_sleepers();
     job_leave_failed(EXIT_FAILURE);
 }
@@ -62,14 +63,12 @@ static void leave_by_error(const sharedmem_error *error)
 static void enter(struct team_shared *team, uint32_t rank)
 {
     struct team_rank_shared *shared = &team->ranks[rank];
-    uint64_t floor = atomic_load_explicit(&shared->floor, memory_order_relaxed);
 
-    my_place = (struct team_place){
-        .team = team, .rank = rank, .rounds = (floor - rank) / team->size, .leave = leave_cancelled};
+    job_my_place = (struct team_place){.team = team, .rank = rank, .leave = leave_cancelled};
     atomic_store_explicit(&shared->member, member_my_id, memory_order_release);
     atomic_store_explicit(&claim_mine()->state, CLAIM_JOINED, memory_order_release);
     entered_pid = getpid();
-    team_set_process(&my_place);
+    team_set_process(&job_my_place);
     error_set_leave(leave_by_error);
     printed_joined();
 }
@@ -86,7 +85,8 @@ static void leaving(void)
 {
     if (entered_pid != getpid())
         return;
-    atomic_store_explicit(&my_place.team->ranks[my_place.rank].member, 0, memory_order_release);
+    loop_leave(&job_my_place);
+    atomic_store_explicit(&job_my_place.team->ranks[job_my_place.rank].member, 0, memory_order_release);
     entered_pid = 0;
 }
 
@@ -101,12 +101,12 @@ static void show_member(const struct team_place *place)
 {
     struct team_rank_shared *shared = &place->team->ranks[place->rank];
 
-    if (place == &my_place && entered_pid != 0 &&
+    if (place == &job_my_place && entered_pid != 0 &&
         atomic_load_explicit(&shared->member, memory_order_relaxed) != member_my_id)
         atomic_store_explicit(&shared->member, member_my_id, memory_order_release);
 }
 
-struct team_place *job_current(const char *where)
+struct team_place *job_current_of_rank(const char *where)
 {
     struct team_place *place = team_here();
 
@@ -114,17 +114,17 @@ struct team_place *job_current(const char *where)
         /* Where that fails the rank has mostly ended. */
         memory_enter_first(where, NULL);
         place = team_here();
-    } else if (place == &my_place) {
+    } else if (place == &job_my_place) {
         memory_enter_at(where, NULL);
     }
-    if (place == &my_place)
+    if (place == &job_my_place)
         show_member(place);
     return place;
 }
 
 /* ---- In the launcher ---- */
 
-int job_create(uint32_t n_ranks, uint64_t heap_bytes, bool is_crowded, char job[ATTACH_JOB_BYTES],
+int job_create(uint32_t n_ranks, uint64_t heap_bytes, uint32_t crowd, char job[ATTACH_JOB_BYTES],
                sharedmem_error *error)
 {
     int fd = attach_create(n_ranks, heap_bytes, job, error);
@@ -139,7 +139,7 @@ int job_create(uint32_t n_ranks, uint64_t heap_bytes, bool is_crowded, char job[
     }
     team_init(team, n_ranks, false);
     team->is_job = true;
-    team->is_crowded = is_crowded;
+    team->crowd = crowd;
     segment_header()->team = segment_offset(team);
     return fd;
 }

@@ -20,7 +20,18 @@
  * The team that a call at where works for: team_here(), else the job, which is joined now if this process is
  * one of its ranks; NULL: the process is alone.
  */
-struct team_place *job_current(const char *where);
+static inline struct team_place *job_current(const char *where);
+
+/* The place of this process as a rank, once it has one; and the rest of job_current() for it. */
+extern struct team_place job_my_place __attribute__((visibility("hidden")));
+struct team_place *job_current_of_rank(const char *where);
+
+static inline struct team_place *job_current(const char *where)
+{
+    struct team_place *place = team_here();
+
+    return place != NULL && place != &job_my_place ? place : job_current_of_rank(where);
+}
 
 /* The place of this process as a rank that has joined; NULL where it has not. */
 struct team_place *job_place(void);
@@ -35,11 +46,11 @@ _Noreturn void job_leave_failed(int status);
 
 /*
  * Makes the segment of a job of n_ranks and lays its team out in it; the caller becomes a member.
- * heap_bytes: as segment_create_for(). job: gets the value of SHAREDMEM_JOB. is_crowded: it has more ranks
- * than processors.
+ * heap_bytes: as segment_create_for(). job: gets the value of SHAREDMEM_JOB. crowd: how many ranks
+ * share a processor; 0: none do.
  * Returns the segment's fd, which must stay open while ranks live, or -1 with errno and error.
  */
-int job_create(uint32_t n_ranks, uint64_t heap_bytes, bool is_crowded, char job[ATTACH_JOB_BYTES],
+int job_create(uint32_t n_ranks, uint64_t heap_bytes, uint32_t crowd, char job[ATTACH_JOB_BYTES],
                sharedmem_error *error);
 
 /* The job's team; NULL where job_create() has not been called. */

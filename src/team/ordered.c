@@ -2,7 +2,6 @@
 
 #include <errno.h>
 
-#include "base/error.h"
 #include "base/fault.h"
 #include "memory/wait.h"
 
@@ -25,22 +24,6 @@ void ordered_wake(struct team_shared *team, uint32_t rank)
     wait_wake(low_half(&team->ranks[rank].floor), &team->ranks[rank].floor_sleepers);
 }
 
-/* Rank is gone, and its turn with it. In a job the launcher may see no more than the rank's shell. */
-static void give_up(struct team_place *place, uint32_t rank, const char *where)
-{
-    sharedmem_error error;
-
-    if (!place->team->is_job) {
-        team_stop(place->team);
-        return;
-    }
-    error_set(&error, SHAREDMEM_ERROR_DEADLOCK, EDEADLK,
-              "rank %u is gone while rank %u waits for its turn in the ordered region at %s", rank,
-              place->rank, where != NULL ? where : "an unknown place");
-    error.rank = (int32_t)rank;
-    team_fail(place->team, place->rank, &error);
-}
-
 /* Waits until rank's floor has come to ticket, or the team fails. */
 static void wait_for_floor(struct team_place *place, uint32_t rank, uint64_t ticket, const char *where)
 {
@@ -49,16 +32,19 @@ static void wait_for_floor(struct team_place *place, uint32_t rank, uint64_t tic
     struct wait wait;
     uint64_t floor;
 
-    if (!team->is_crowded)
+    if (team->crowd == 0)
         WAIT_SPIN_UNTIL(floor_of(team, rank) >= ticket);
     wait_begin_spun(&wait, WAIT_ORDERED, where, team_waker(team, rank));
+    /* A turn on the processor for each that shares it: then it is another one's, elsewhere, and may take long. */
+    if (team->crowd > 0)
+        wait_limit_yields(&wait, team->crowd);
     while ((floor = floor_of(team, rank)) < ticket && !team_is_stopping(team)) {
         if (wait_pause(&wait) ||
             wait_park(&wait, low_half(&other->floor), (uint32_t)floor, &other->floor_sleepers))
             continue;
         /* The floor again after the look: a rank raises it before it leaves. */
-        if (team_rank_is_gone(team, rank) && floor_of(team, rank) < ticket)
-            give_up(place, rank, where);
+        if (!team->is_mended && team_rank_is_gone(team, rank) && floor_of(team, rank) < ticket)
+            team_miss(place, rank, "its turn in the ordered region", where);
         wait_for(&wait, team_waker(team, rank));
     }
     wait_end(&wait);
@@ -94,13 +80,26 @@ static bool has_passed(const struct team_shared *team, uint64_t ticket)
     return atomic_load_explicit(&team->passed, memory_order_acquire) >= ticket;
 }
 
+/*
+ * In a loop that has dealt this rank no item yet that is one below the loop's first, and below its floor: it
+ * is refused.
+ */
 static uint64_t ticket_of(const struct team_place *place)
 {
     const struct team_shared *team = place->team;
 
     if (team->is_map)
         return atomic_load_explicit(&team->ranks[place->rank].item, memory_order_relaxed);
-    return place->rounds * team->size + place->rank;
+    if (place->loop != NULL)
+        return place->loop->first_ticket + place->loop->next - 1;
+    return floor_of(team, place->rank);
+}
+
+/* Whether this item was in a region already; the floor tells where it is not kept until the item is done. */
+static bool has_been_in(const struct team_place *place, uint64_t ticket)
+{
+    return floor_of(place->team, place->rank) > ticket ||
+           (place->team->is_mended && place->has_ticket && place->ticket == ticket);
 }
 
 int ordered_enter(struct team_place *place, const char *where)
@@ -109,7 +108,7 @@ int ordered_enter(struct team_place *place, const char *where)
     uint64_t ticket = ticket_of(place);
     uint32_t before = team->size;
 
-    if (place->in_ordered || floor_of(team, place->rank) > ticket) {
+    if (place->in_ordered || has_been_in(place, ticket)) {
         errno = EPERM;
         return -1;
     }
@@ -123,6 +122,7 @@ int ordered_enter(struct team_place *place, const char *where)
         return team_cancelled(place);
     place->in_ordered = true;
     place->ticket = ticket;
+    place->has_ticket = true;
     FAULT_POINT();
     return 0;
 }
@@ -133,14 +133,22 @@ void ordered_leave(struct team_place *place)
     uint64_t ticket = place->ticket;
 
     place->in_ordered = false;
-    place->rounds++;
+    /* The item may fail yet, and enter again in another try: its turn is over when it is done. */
+    if (team->is_mended)
+        return;
     /*
      * Only who is in the region writes this, so that it only rises. Before the floor, whose rise wakes the
      * next one.
      */
     atomic_store_explicit(&team->passed, ticket + 1, memory_order_release);
     FAULT_POINT();
-    ordered_set_floor(team, place->rank, team->is_map ? ticket + 1 : ticket + team->size);
+    ordered_set_floor(team, place->rank,
+                      team->is_map || place->loop != NULL ? ticket + 1 : ticket + team->size);
+}
+
+uint64_t ordered_next_block(const struct team_place *place)
+{
+    return ((floor_of(place->team, place->rank) - place->rank) / ORDERED_BLOCK + 1) * ORDERED_BLOCK;
 }
 
 /*

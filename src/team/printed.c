@@ -2,10 +2,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdio_ext.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,8 +16,7 @@
 /* The inodes of the launcher's pipes that are this process's stdout and stderr; 0: it is none. */
 static uint64_t pipes[2];
 
-/* In the rank's claim, where the launcher looks; NULL where it need not. */
-static _Atomic uint64_t *regions;
+_Atomic uint64_t *printed_regions;
 
 /* How many this process itself is in. */
 static _Atomic uint32_t n_open;
@@ -51,7 +46,7 @@ void printed_joined(void)
         return;
     for (int i = 0; i < 2; i++)
         pipes[i] = claim->output_inode[i] == fds_inode(STDOUT_FILENO + i) ? claim->output_inode[i] : 0;
-    regions = pipes[0] != 0 || pipes[1] != 0 ? &claim->regions : NULL;
+    printed_regions = pipes[0] != 0 || pipes[1] != 0 ? &claim->regions : NULL;
     /* One pipe for both. */
     if (pipes[1] == pipes[0])
         pipes[1] = 0;
@@ -98,10 +93,10 @@ static bool has_ever_printed(void)
 void printed_begin(void)
 {
     /* relaxed: the launcher looks after it has read what was printed later, which is order enough. */
-    if (regions == NULL)
+    if (printed_regions == NULL)
         return;
     atomic_fetch_add_explicit(&n_open, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(regions, BEGUN, memory_order_relaxed);
+    atomic_fetch_add_explicit(printed_regions, BEGUN, memory_order_relaxed);
 }
 
 /* A look that comes between the load and the store is that of another thread's region, and harmless. */
@@ -109,22 +104,22 @@ void printed_forget_workers(void)
 {
     uint32_t begun, own = atomic_load_explicit(&n_open, memory_order_relaxed);
 
-    if (regions == NULL)
+    if (printed_regions == NULL)
         return;
-    begun = (uint32_t)atomic_load_explicit(regions, memory_order_relaxed);
-    atomic_store_explicit(regions, (uint64_t)(begun - own) * ENDED | begun, memory_order_relaxed);
+    begun = (uint32_t)atomic_load_explicit(printed_regions, memory_order_relaxed);
+    atomic_store_explicit(printed_regions, (uint64_t)(begun - own) * ENDED | begun, memory_order_relaxed);
 }
 
 void printed_settle(void)
 {
     int saved_errno = errno;
 
-    if (__fpending(stdout) > 0)
+    if (printed_is_pending())
         fflush(stdout);
-    if (regions != NULL) {
+    if (printed_regions != NULL) {
         if (has_ever_printed() && (!is_taken(0) || !is_taken(1)))
             wait_until_taken();
-        atomic_fetch_add_explicit(regions, ENDED, memory_order_relaxed);
+        atomic_fetch_add_explicit(printed_regions, ENDED, memory_order_relaxed);
         atomic_fetch_sub_explicit(&n_open, 1, memory_order_relaxed);
     }
     errno = saved_errno;

@@ -4,12 +4,15 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "memory/lock.h"
 #include "memory/memory.h"
+#include "memory/segment.h"
 #include "team/barrier.h"
 #include "team/critical.h"
 #include "team/job.h"
 #include "team/ordered.h"
 #include "team/printed.h"
+#include "team/regions.h"
 #include "team/team.h"
 
 /* These calls have no sharedmem_error: what was used wrongly is uncaught. */
@@ -28,7 +31,8 @@ static int no_memory(const char *where, sharedmem_error *error)
     return error_uncaught(error);
 }
 
-int sharedmem_critical_begin(const char *name, const char *where)
+/* Not inlined, and nor is the end's: the way of who finds the region free shall be short. */
+__attribute__((noinline)) static int critical_begin(const char *name, const char *where)
 {
     sharedmem_error error;
 
@@ -36,12 +40,18 @@ int sharedmem_critical_begin(const char *name, const char *where)
         return no_memory(where, &error);
     if (critical_enter(name, where) == 0) {
         printed_begin();
+        if (!printed_is_told())
+            critical_open_short_way();
         return 0;
     }
     switch (errno) {
     case EDEADLK:
         return misused(where, EDEADLK, "critical",
                        "this member is in it already; it would wait for itself for ever");
+    case ELOOP:
+        return misused(where, EDEADLK, "critical",
+                       "the caller of this map or parallel call is in it, and waits for its workers; call it "
+                       "outside of the region, or give the region another name");
     case ENOSPC:
         return misused(where, ENOSPC, "critical",
                        "there are 255 names already; names are not meant to be made up at run time");
@@ -50,7 +60,14 @@ int sharedmem_critical_begin(const char *name, const char *where)
     }
 }
 
-void sharedmem_critical_end(const char *name)
+__attribute__((aligned(64))) int sharedmem_critical_begin(const char *name, const char *where)
+{
+    if (__builtin_expect(name != NULL || !critical_try_enter(), 0))
+        return critical_begin(name, where);
+    return 0;
+}
+
+__attribute__((noinline)) static void critical_end(const char *name)
 {
     /* No member: a copy that the program forked inside the region, which is its parent's. */
     if (member_me == NULL)
@@ -58,6 +75,21 @@ void sharedmem_critical_end(const char *name)
     printed_settle();
     if (critical_leave(name) != 0)
         misused(NULL, EPERM, "critical", "its end without its begin, in this thread and with this name");
+}
+
+__attribute__((aligned(64))) void sharedmem_critical_end(const char *name)
+{
+    if (__builtin_expect(name != NULL || printed_is_pending() || !critical_try_leave(), 0))
+        critical_end(name);
+}
+
+static const char *why_not_ordered(const struct team_place *place)
+{
+    if (place->loop != NULL && place->loop->end == 0)
+        return "the loop has dealt this rank no item yet; take one first, by sharedmem_loop_next()";
+    if (place->team->is_map || place->loop != NULL)
+        return "this item was in an ordered region already; put both blocks into one";
+    return "this rank is in it already";
 }
 
 int sharedmem_ordered_begin(const char *where)
@@ -72,10 +104,7 @@ int sharedmem_ordered_begin(const char *where)
     }
     if (errno != EPERM)
         return -1;
-    return misused(where, EPERM, "ordered",
-                   place->team->is_map
-                       ? "this item was in an ordered region already; put both blocks into one"
-                       : "this rank is in it already");
+    return misused(where, EPERM, "ordered", why_not_ordered(place));
 }
 
 void sharedmem_ordered_end(void)
@@ -111,6 +140,52 @@ void sharedmem_region_end(sharedmem_region *region)
         sharedmem_ordered_end();
     else
         sharedmem_critical_end(region->name);
+}
+
+void regions_mark(struct regions_mark *mark)
+{
+    const struct team_place *place = team_here();
+
+    memset(mark, 0, sizeof *mark);
+    mark->member = member_my_id;
+    mark->in_ordered = place != NULL && place->in_ordered;
+    if (member_me == NULL)
+        return;
+    for (unsigned i = 0; i < MEMBER_HELD_MAX; i++)
+        mark->held[i] = atomic_load_explicit(&member_me->held[i], memory_order_relaxed);
+}
+
+static bool was_held(const struct regions_mark *mark, uint64_t lock)
+{
+    for (unsigned i = 0; i < MEMBER_HELD_MAX && mark->member == member_my_id; i++) {
+        if (mark->held[i] == lock)
+            return true;
+    }
+    return false;
+}
+
+static void leave_criticals_since(const struct regions_mark *mark)
+{
+    for (unsigned i = 0; i < MEMBER_HELD_MAX; i++) {
+        uint64_t lock = atomic_load_explicit(&member_me->held[i], memory_order_relaxed);
+
+        if (lock == 0 || was_held(mark, lock))
+            continue;
+        printed_settle();
+        lock_release(segment_at(lock));
+    }
+}
+
+void regions_leave_since(const struct regions_mark *mark)
+{
+    struct team_place *place = team_here();
+
+    if (member_me != NULL)
+        leave_criticals_since(mark);
+    if (place == NULL || !place->in_ordered || mark->in_ordered)
+        return;
+    printed_settle();
+    place->in_ordered = false;
 }
 
 int sharedmem_barrier_at(const char *where)

@@ -26,7 +26,7 @@ static bool next_dynamic(const struct schedule *schedule, struct schedule_shared
 
     if (turn->is_over)
         return false;
-    *begin = atomic_fetch_add_explicit(&shared->next, chunk, memory_order_relaxed);
+    *begin = atomic_fetch_add_explicit(&shared->next, chunk, memory_order_relaxed) - schedule->origin;
     *end = smaller(*begin + chunk, schedule->n);
     turn->is_over = *begin >= schedule->n;
     return !turn->is_over;
@@ -45,6 +45,13 @@ static uint64_t guided_chunk(const struct schedule *schedule, uint64_t left)
     return smaller(at_least_one(chunk), left);
 }
 
+uint64_t schedule_chunk(const struct schedule *schedule, uint64_t next)
+{
+    if (schedule->kind == SHAREDMEM_DYNAMIC)
+        return smaller(at_least_one(schedule->chunk), schedule->n - next);
+    return guided_chunk(schedule, schedule->n - next);
+}
+
 static bool next_guided(const struct schedule *schedule, struct schedule_shared *shared, uint64_t *begin,
                         uint64_t *end)
 {
@@ -52,13 +59,13 @@ static bool next_guided(const struct schedule *schedule, struct schedule_shared 
     uint64_t chunk;
 
     do {
-        if (next >= schedule->n)
+        *begin = next - schedule->origin;
+        if (*begin >= schedule->n)
             return false;
-        chunk = guided_chunk(schedule, schedule->n - next);
+        chunk = guided_chunk(schedule, schedule->n - *begin);
     } while (!atomic_compare_exchange_weak_explicit(&shared->next, &next, next + chunk, memory_order_relaxed,
                                                     memory_order_relaxed));
-    *begin = next;
-    *end = next + chunk;
+    *end = *begin + chunk;
     return true;
 }
 

@@ -18,12 +18,14 @@ struct schedule {
     uint64_t n;
     uint64_t chunk;     /* items at a time; guided: at least; static: 0 is equal blocks */
     uint64_t chunk_max; /* guided: at most */
+    uint64_t origin;    /* what next is at item 0 */
 };
 
-/* What they share: a line of its own, since every dispatch writes it. Zeroed memory is a fresh one. */
+/* What they share: a line of its own, since every dispatch writes it. Zeroed is fresh where origin is 0. */
 struct schedule_shared {
-    _Atomic uint64_t next; /* the first item not dealt yet (not for static) */
-    char unused[56];
+    _Atomic uint64_t next; /* origin and the first item not dealt yet (not for static) */
+    _Atomic uint64_t loop; /* of the ranks of a team: which loop it is (loop.c) */
+    char unused[48];
 };
 
 /* One member's part. Zeroed is a fresh one. */
@@ -34,9 +36,12 @@ struct schedule_turn {
 
 /*
  * Takes rank's next chunk: items *begin to *end - 1. Returns false where there are no more for it.
- * n and n_ranks * chunk must add up to less than UINT64_MAX; a rank has one turn for the whole of it.
+ * origin, n and n_ranks * chunk must add up to less than UINT64_MAX; a rank has one turn for the whole of it.
  */
 bool schedule_next(const struct schedule *schedule, struct schedule_shared *shared,
                    struct schedule_turn *turn, uint32_t rank, uint64_t *begin, uint64_t *end);
+
+/* How many items the chunk has that begins at next, less than n: for who deals himself. Not for static. */
+uint64_t schedule_chunk(const struct schedule *schedule, uint64_t next);
 
 #endif

@@ -17,7 +17,7 @@
 
 int supervise_init(struct supervise *set, uint32_t n, int wake_fd)
 {
-    *set = (struct supervise){.wake_fd = wake_fd};
+    *set = (struct supervise){.wake_fd = wake_fd, .n_room = n};
     set->children = calloc(n, sizeof *set->children);
     set->polled = calloc((size_t)n + 1, sizeof *set->polled);
     if (set->children != NULL && set->polled != NULL)
@@ -27,32 +27,51 @@ int supervise_init(struct supervise *set, uint32_t n, int wake_fd)
     return -1;
 }
 
-static void add(struct supervise *set, uint32_t rank, uint32_t member)
+static bool runs(const struct supervise_child *child)
 {
-    struct supervise_child *child = &set->children[set->n_started];
+    return child->end.how == PROCESS_RUNS;
+}
 
-    child->rank = rank;
-    child->member = member;
-    set->n_started++;
+/* A place for one more child; the caller has seen to it that there is one. */
+static struct supervise_child *free_place(struct supervise *set)
+{
+    struct supervise_child *child = set->children;
+
+    if (set->n_started < set->n_room)
+        return &set->children[set->n_started];
+    while (runs(child))
+        child++;
+    return child;
+}
+
+static void add(struct supervise *set, const struct process *process, uint32_t rank, uint32_t member)
+{
+    struct supervise_child *child = free_place(set);
+
+    if (set->n_started < set->n_room)
+        set->n_started++;
+    *child = (struct supervise_child){.process = *process, .rank = rank, .member = member};
     set->n_running++;
 }
 
 int supervise_fork(struct supervise *set, uint32_t rank, uint32_t member, void (*body)(void *argument),
                    void *argument)
 {
-    struct supervise_child *child = &set->children[set->n_started];
+    struct process process;
 
-    if (process_fork(&child->process, body, argument) != 0)
+    if ((set->stays ? process_fork_staying : process_fork)(&process, body, argument) != 0)
         return -1;
-    add(set, rank, member);
+    add(set, &process, rank, member);
     return 0;
 }
 
 int supervise_spawn(struct supervise *set, uint32_t rank, const struct process_spec *spec, const char **what)
 {
-    if (process_spawn(&set->children[set->n_started].process, spec, what) != 0)
+    struct process process;
+
+    if (process_spawn(&process, spec, what) != 0)
         return -1;
-    add(set, rank, 0);
+    add(set, &process, rank, 0);
     return 0;
 }
 
@@ -67,11 +86,6 @@ static void end_membership(const struct supervise_child *child)
         member_release(child->member);
     else
         recover_member(child->member);
-}
-
-static bool runs(const struct supervise_child *child)
-{
-    return child->end.how == PROCESS_RUNS;
 }
 
 /* Asks child whether it has ended. */
@@ -188,8 +202,10 @@ void supervise_signal(struct supervise *set, int signal)
 
 void supervise_forget(struct supervise *set)
 {
-    for (uint32_t i = 0; i < set->n_started; i++)
-        process_forget_end_fd(&set->children[i].process);
+    for (uint32_t i = 0; i < set->n_started; i++) {
+        if (runs(&set->children[i]))
+            process_forget_end_fd(&set->children[i].process);
+    }
 }
 
 void supervise_fini(struct supervise *set)

@@ -21,16 +21,19 @@ struct supervise_child {
 struct supervise {
     struct supervise_child *children; /* n_started of them */
     struct pollfd *polled;            /* room for all and wake_fd */
-    uint32_t n_started;
+    uint32_t n_room;
+    uint32_t n_started; /* places that have been used */
     uint32_t n_running;
     int wake_fd; /* supervise_wait() returns when it is readable; -1: none */
+    bool stays;  /* forked children end with this process, not already with the thread that forks them */
 };
 
-/* Makes room for up to n children. Returns 0, or -1 with errno ENOMEM. */
+/* Makes room for up to n children at once. Returns 0, or -1 with errno ENOMEM. */
 int supervise_init(struct supervise *set, uint32_t n, int wake_fd);
 
 /*
- * Forks the next child, see process_fork(). member is its reserved slot.
+ * Forks the next child, see process_fork(). member is its reserved slot. It takes the place of one that has
+ * ended where there is no other; not from within supervise_wait().
  * Returns 0, or -1 with errno; the set is then as it was.
  */
 int supervise_fork(struct supervise *set, uint32_t rank, uint32_t member, void (*body)(void *argument),

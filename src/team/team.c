@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "memory/heap.h"
 #include "memory/claim.h"
 #include "memory/member.h"
@@ -12,10 +13,10 @@
 _Static_assert(offsetof(struct team_rank_shared, arrived) == 64, "barriers have a line of their own");
 _Static_assert(offsetof(struct team_rank_shared, crash) == 128, "what is told lies beside the arrival");
 _Static_assert(sizeof(struct team_rank_shared) % 64 == 0, "ranks share no cache line");
-_Static_assert(offsetof(struct team_shared, ranks) == 256, "a team's head is four lines");
+_Static_assert(offsetof(struct team_shared, loops) == 256, "a team's head is four lines");
 
-static struct team_place *process_place;
-static _Thread_local struct team_place *thread_place __attribute__((tls_model("initial-exec")));
+struct team_place *team_process_place;
+_Thread_local struct team_place *team_thread_place __attribute__((tls_model("initial-exec")));
 
 static sharedmem_error *errors_of(const struct team_shared *team)
 {
@@ -39,7 +40,7 @@ void team_init(struct team_shared *team, uint32_t size, bool is_map)
     }
 }
 
-void team_free(struct team_shared *team)
+void team_free_blocks(struct team_shared *team)
 {
     /* acquire: pairs with the release in collective.c. */
     uint64_t blocks[] = {atomic_load_explicit(&team->board, memory_order_acquire),
@@ -49,7 +50,6 @@ void team_free(struct team_shared *team)
         if (blocks[i] != 0)
             heap_free(segment_at(blocks[i]));
     }
-    heap_free(team);
 }
 
 void team_fail(struct team_shared *team, uint32_t rank, const sharedmem_error *error)
@@ -75,6 +75,45 @@ const sharedmem_error *team_first_error(const struct team_shared *team)
     uint32_t first = atomic_load_explicit(&team->first, memory_order_acquire);
 
     return first != 0 && first <= team->size ? &errors_of(team)[first - 1] : NULL;
+}
+
+void team_give_up(struct team_shared *team, uint32_t rank, const sharedmem_error *error)
+{
+    memcpy(&errors_of(team)[rank], error, sizeof *error);
+    /* release: pairs with team_why_given_up(). A death before this gave no reason. */
+    atomic_store_explicit(&team->ranks[rank].has_given_up, 1, memory_order_release);
+}
+
+const sharedmem_error *team_why_given_up(const struct team_shared *team, uint32_t rank)
+{
+    bool given_up = atomic_load_explicit(&team->ranks[rank].has_given_up, memory_order_acquire) != 0;
+
+    return given_up ? &errors_of(team)[rank] : NULL;
+}
+
+void team_reopen(struct team_shared *team, uint32_t rank)
+{
+    struct team_rank_shared *ours = &team->ranks[rank];
+
+    memset(&ours->crash, 0, sizeof ours->crash);
+    atomic_store_explicit(&ours->has_given_up, 0, memory_order_relaxed);
+    atomic_store_explicit(&ours->member, 0, memory_order_relaxed);
+    /* release: who sees the rank open again sees all of that. */
+    atomic_store_explicit(&ours->left, TEAM_STAYS, memory_order_release);
+}
+
+void team_stop_quietly(struct team_shared *team)
+{
+    atomic_store_explicit(&team->is_stopped, 1, memory_order_relaxed);
+    team_stop(team);
+    /* A team of one may be in a program without a segment. */
+    if (member_me != NULL)
+        member_wake_sleepers();
+}
+
+bool team_is_stopped(const struct team_shared *team)
+{
+    return atomic_load_explicit(&team->is_stopped, memory_order_relaxed) != 0;
 }
 
 void team_stop(struct team_shared *team)
@@ -108,19 +147,14 @@ uint32_t team_waker(const struct team_shared *team, uint32_t rank)
     return member != 0 && !member_is_gone(member) ? member : 0;
 }
 
-struct team_place *team_here(void)
-{
-    return thread_place != NULL ? thread_place : process_place;
-}
-
 /*
  * A program's own fork, in work or body: the copy is not the rank. Our own workers take their places
  * afterwards.
  */
 static void leave_in_forked_child(void)
 {
-    process_place = NULL;
-    thread_place = NULL;
+    team_process_place = NULL;
+    team_thread_place = NULL;
 }
 
 static void install_hook(void)
@@ -138,21 +172,21 @@ static void guard_forks(void)
 void team_set_process(struct team_place *place)
 {
     guard_forks();
-    process_place = place;
+    team_process_place = place;
 }
 
 void team_enter_process(struct team_place *place)
 {
     team_set_process(place);
-    thread_place = NULL;
+    team_thread_place = NULL;
 }
 
 struct team_place *team_enter_thread(struct team_place *place)
 {
-    struct team_place *before = thread_place;
+    struct team_place *before = team_thread_place;
 
     guard_forks();
-    thread_place = place;
+    team_thread_place = place;
     return before;
 }
 
@@ -163,6 +197,22 @@ int team_cancelled(struct team_place *place)
         place->leave();
     errno = ECANCELED;
     return -1;
+}
+
+void team_miss(const struct team_place *place, uint32_t rank, const char *what, const char *where)
+{
+    struct team_shared *team = place->team;
+    sharedmem_error error;
+
+    /* acquire: if it left because the team had failed, that is seen below, and is no news. */
+    if (atomic_load_explicit(&team->ranks[rank].left, memory_order_acquire) == TEAM_STAYS && !team->is_job)
+        team_stop(team);
+    if (team_is_stopping(team))
+        return;
+    error_set(&error, SHAREDMEM_ERROR_DEADLOCK, EDEADLK, "rank %u is gone while rank %u waits for %s at %s",
+              rank, place->rank, what, where != NULL ? where : "an unknown place");
+    error.rank = (int32_t)rank;
+    team_fail(team, place->rank, &error);
 }
 
 int sharedmem_rank(void)

@@ -14,9 +14,17 @@
 
 #include "host/crash.h"
 #include "sharedmem.h"
+#include "team/schedule.h"
 
 /* How many words a rank can tell the others with a barrier: what its cache line has room for. */
 #define TEAM_WORDS 3
+
+/*
+ * The places for loops: the ranks of a team can be in so many at once. Half as many is what a rank can always
+ * be ahead of another (loop.c). A power of two.
+ */
+#define TEAM_LOOPS       32u
+#define TEAM_LOOPS_AHEAD (TEAM_LOOPS / 2)
 
 /* How a rank has ended, once it has. */
 enum team_left {
@@ -30,10 +38,15 @@ struct team_rank_shared {
     /* For ordered regions: it will not enter one with a ticket below this (ordered.h). */
     _Atomic uint64_t floor;
     _Atomic uint32_t floor_sleepers;
-    _Atomic uint32_t member; /* its member id; 0: not born yet */
-    _Atomic uint64_t item;   /* what it works on, or SHAREDMEM_NO_ITEM */
-    _Atomic uint32_t left;   /* enum team_left */
-    char unused[36];
+    _Atomic uint32_t member;       /* its member id; 0: not born yet */
+    _Atomic uint64_t item;         /* what it works on, or SHAREDMEM_NO_ITEM */
+    _Atomic uint32_t left;         /* enum team_left */
+    _Atomic uint32_t has_given_up; /* is_mended: another is to take its place, its error says why */
+    _Atomic uint64_t calls; /* the offset of the last of its own calls that have not ended (run/calls.h) */
+    /* For loops: how many it has left (loop.c). */
+    _Atomic uint64_t loops;
+    _Atomic uint32_t loops_sleepers;
+    char unused[12];
 
     /* For barriers, and what it tells the others by them: words for the even ones, and for the odd. */
     _Atomic uint32_t arrived; /* how many it has come to */
@@ -50,14 +63,16 @@ struct team_rank_shared {
 struct team_shared {
     /* A line that all read at each step, and that changes once. */
     uint32_t size;
-    uint32_t is_map;               /* its items know nothing of each other: no barriers */
-    _Atomic uint32_t stopping;     /* nothing more is to be begun */
-    _Atomic uint32_t first;        /* 1 + the rank whose error came first; 0: none has failed */
-    _Atomic uint32_t has_ordered;  /* somebody waits, or waited, for its turn in an ordered region */
-    uint32_t is_job;               /* of the launcher: its ranks were born by exec (job.h) */
-    uint32_t is_crowded;           /* it has more ranks than processors: who spins keeps another from work */
+    uint32_t is_map;              /* its items know nothing of each other: no barriers */
+    _Atomic uint32_t stopping;    /* nothing more is to be begun */
+    _Atomic uint32_t first;       /* 1 + the rank whose error came first; 0: none has failed */
+    _Atomic uint32_t has_ordered; /* somebody waits, or waited, for its turn in an ordered region */
+    uint32_t is_job;              /* of the launcher: its ranks were born by exec (job.h) */
+    uint32_t crowd; /* so many ranks share a processor, and who spins keeps them from work; 0: none do */
     _Atomic uint32_t abort_status; /* of sharedmem_abort(); 0: nobody called it */
-    char unused[32];
+    uint32_t is_mended;            /* whoever is gone is replaced: nobody gives up waiting for it */
+    _Atomic uint32_t is_stopped;   /* stopping is no failure: sharedmem_stop() */
+    char unused[24];
 
     /* For ordered regions: nobody will enter one with a ticket below this (ordered.h). */
     _Atomic uint64_t passed;
@@ -74,6 +89,8 @@ struct team_shared {
     _Atomic uint64_t pending; /* the offset of what rank 0 has allocated, and not all may know of yet; or 0 */
     char unused3[32];
 
+    struct schedule_shared loops[TEAM_LOOPS]; /* loop k has number k % TEAM_LOOPS (loop.c) */
+
     struct team_rank_shared
         ranks[]; /* then an error for each rank: pages that nobody touches while nobody fails */
 };
@@ -84,11 +101,8 @@ size_t team_bytes(uint32_t size);
 /* Lays a team into memory of team_bytes(size), of whatever content, aligned to 64. */
 void team_init(struct team_shared *team, uint32_t size, bool is_map);
 
-/*
- * Frees a team in the heap whose ranks are gone, but for the caller, with the blocks that its collectives
- * needed. team: not NULL.
- */
-void team_free(struct team_shared *team);
+/* Frees the blocks that the collectives of a team in the heap needed; its ranks are gone, but for the caller. */
+void team_free_blocks(struct team_shared *team);
 
 /* Rank failed with error: it is kept, and first if nobody was before. The team stops. */
 void team_fail(struct team_shared *team, uint32_t rank, const sharedmem_error *error);
@@ -96,8 +110,23 @@ void team_fail(struct team_shared *team, uint32_t rank, const sharedmem_error *e
 /* The error that came first, or NULL. */
 const sharedmem_error *team_first_error(const struct team_shared *team);
 
+/* Rank gives up with error, which is kept; the team goes on. */
+void team_give_up(struct team_shared *team, uint32_t rank, const sharedmem_error *error);
+
+/* Why rank has given up, or NULL. */
+const sharedmem_error *team_why_given_up(const struct team_shared *team, uint32_t rank);
+
+/* Rank, whose worker is gone, is open for another one. */
+void team_reopen(struct team_shared *team, uint32_t rank);
+
 /* Tells all to begin nothing more. Who sleeps in a wait finds out when it wakes. */
 void team_stop(struct team_shared *team);
+
+/* The same, quietly, and wakes those who sleep. Async-signal-safe. */
+void team_stop_quietly(struct team_shared *team);
+
+/* Whether somebody said so quietly. */
+bool team_is_stopped(const struct team_shared *team);
 
 /* Whether somebody said so. */
 static inline bool team_is_stopping(const struct team_shared *team)
@@ -115,24 +144,40 @@ bool team_rank_is_told_gone(const struct team_shared *team, uint32_t rank);
 /* The member that rank is at present, for waits for it; 0 where it is none, be it between two programs. */
 uint32_t team_waker(const struct team_shared *team, uint32_t rank);
 
+struct critical_held;
+
 /* A rank's place in its team; private to the process. */
 struct team_place {
     struct team_shared *team;
     uint32_t rank;
-    uint64_t rounds; /* ordered regions it has been through, where ranks take turns */
-    uint64_t ticket; /* in_ordered: its turn (ordered.h) */
+    sharedmem_loop *loop; /* the one that it is in, which is its user's; or NULL */
+    uint64_t behind_loop; /* in a loop: the first ticket behind it (ordered.h) */
+    uint64_t ticket;      /* in_ordered: its turn (ordered.h) */
+    bool has_ticket;      /* ticket is set: it has been in an ordered region */
     bool in_ordered;
     bool is_cancelled; /* it knows that the team has failed: what it does from then on is no cause of that */
     /*
      * In a worker: how it ends where it cannot go on, since the team has failed. NULL: waits return an error.
      */
     void (*leave)(void);
+    const struct critical_held *masters_hold; /* what nobody here can wait for (critical.h); or NULL */
+    const void *item;                         /* what sharedmem_item() gives; or NULL */
+    uint32_t cores;                           /* that this rank is bound to, all its own; 0: none */
+    const struct team_place *within;          /* where the call was made that this is a rank of; or NULL */
 };
+
+/* The process's place and the calling thread's own, or NULL: for team_here() only. */
+extern struct team_place *team_process_place __attribute__((visibility("hidden")));
+extern _Thread_local struct team_place *team_thread_place
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /*
  * The calling thread's place: its own, else its process's, else NULL: it works for no team, as a team of one.
  */
-struct team_place *team_here(void);
+static inline struct team_place *team_here(void)
+{
+    return team_thread_place != NULL ? team_thread_place : team_process_place;
+}
 
 /* Makes place the process's, for a worker; place stays the caller's. */
 void team_enter_process(struct team_place *place);
@@ -150,5 +195,12 @@ struct team_place *team_enter_thread(struct team_place *place);
  * ECANCELED.
  */
 int team_cancelled(struct team_place *place);
+
+/*
+ * Rank is gone, and place's waits in vain for `what` at where ("its turn in"): the team fails with that.
+ * Where the rank died, its end is told by whoever supervises it; in a job that may see no more than the
+ * rank's shell.
+ */
+void team_miss(const struct team_place *place, uint32_t rank, const char *what, const char *where);
 
 #endif

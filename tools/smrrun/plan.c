@@ -98,9 +98,9 @@ static int bind_ranks(struct plan *plan, const struct options *options, const st
 
     if (options->bind == OPTIONS_BIND_NONE)
         return 0;
-    if (plan->is_crowded)
+    if (plan->crowd > 0)
         leave_unbound(plan, "there are more ranks than processors");
-    if (plan->is_crowded || topology == NULL)
+    if (plan->crowd > 0 || topology == NULL)
         return 0;
     /* Others have the rest, and nobody knows which. */
     if (!options->is_bind_given && batch->n_cores > 0 && batch->n_cores < topology->n_cores) {
@@ -116,6 +116,14 @@ static int bind_ranks(struct plan *plan, const struct options *options, const st
     return 0;
 }
 
+/* How many share one; 0 where each has its own, or nobody knows. */
+static int ranks_per_processor(int n_ranks, const struct plan_machine *machine)
+{
+    int n_pus = machine->topology != NULL ? machine->topology->n_pus : machine->n_pus;
+
+    return n_pus > 0 && n_ranks > n_pus ? (n_ranks + n_pus - 1) / n_pus : 0;
+}
+
 int plan_make(struct plan *plan, const struct options *options, const struct batch *batch,
               const struct plan_machine *machine, char *message, size_t size)
 {
@@ -124,9 +132,7 @@ int plan_make(struct plan *plan, const struct options *options, const struct bat
     memset(plan, 0, sizeof *plan);
     count_ranks(plan, options, batch, cores);
     count_threads(plan, options, batch, machine, cores);
-    plan->is_crowded =
-        plan->n_ranks > (machine->topology != NULL ? machine->topology->n_pus : machine->n_pus) &&
-        (machine->topology != NULL || machine->n_pus > 0);
+    plan->crowd = ranks_per_processor(plan->n_ranks, machine);
     if (bind_ranks(plan, options, batch, machine) == 0)
         return 0;
     snprintf(message, size, "out of memory while planning %d ranks", plan->n_ranks);

@@ -27,7 +27,7 @@ struct plan {
     int n_ranks;
     int n_threads;                /* what OMP_NUM_THREADS is set to; 0: it stays as it is */
     struct binding_plan *binding; /* NULL: nobody is bound */
-    bool is_crowded;              /* more ranks than processors, as far as that is known */
+    int crowd;                    /* so many ranks share a processor; 0: none do, as far as that is known */
     bool is_default;              /* nobody said how many ranks */
     char source[160];             /* what n_ranks is from */
     char unbound[160];            /* why nobody is bound; "" where they are, or it was asked for */

@@ -169,13 +169,15 @@ static int check_elf(const struct search *search, int fd, const char *head, size
 {
     Elf64_Ehdr header;
     char interpreter[PATH_MAX];
+    bool is_foreign_to_us;
 
     if (length < sizeof header || head[EI_CLASS] != ELFCLASS64)
         return FOUND;
     memcpy(&header, head, sizeof header);
-    if (is_foreign(&header) && has_own_formats())
+    is_foreign_to_us = is_foreign(&header);
+    if (is_foreign_to_us && has_own_formats())
         return FOUND;
-    if (is_foreign(&header))
+    if (is_foreign_to_us)
         return refuse(search, CANNOT_RUN, NAME ": is a program for another kind of machine; compile it here",
                       search->path);
     if (header.e_type != ET_EXEC && header.e_type != ET_DYN)

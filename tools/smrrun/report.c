@@ -36,6 +36,8 @@ static const char *place_of(uint32_t kind)
         return "waiting for all ranks to join the job";
     case WAIT_OUTPUT:
         return "waiting until the launcher takes what was printed";
+    case WAIT_LOOP:
+        return "waiting for ranks behind it in earlier loops, before the loop";
     default:
         return "waiting";
     }

@@ -22,6 +22,7 @@ struct birth {
     char rank_text[32];
     int null_fd;
     sigset_t ignored;
+    sigset_t handled; /* none by the keeper: to look for that costs as many calls as all else in a start */
     int rank;
     bool (*before_each)(void *argument);
     void *argument;
@@ -107,6 +108,7 @@ static int start_rank(struct birth *birth, struct supervise *ranks, const char *
         .wdir = job->options->wdir,
         .signal_mask = &job->mask,
         .ignored = &birth->ignored,
+        .handled = &birth->handled,
         .prepare = prepare_rank,
     };
 
@@ -154,8 +156,8 @@ int start_memory(struct keeper_job *job, char *message, size_t size)
     char job_text[ATTACH_JOB_BYTES];
     sharedmem_error error;
 
-    job->memory_fd = job_create((uint32_t)job->plan->n_ranks, job->options->heap_bytes, job->plan->is_crowded,
-                                job_text, &error);
+    job->memory_fd = job_create((uint32_t)job->plan->n_ranks, job->options->heap_bytes,
+                                (uint32_t)job->plan->crowd, job_text, &error);
     if (job->memory_fd >= 0) {
         snprintf(job->memory, sizeof job->memory, "%s", job_text);
         note_outputs(job);
@@ -209,6 +211,7 @@ int start_ranks(const struct keeper_job *job, struct supervise *ranks, bool (*be
     struct birth birth = {.job = job, .before_each = before_each, .argument = argument};
     int status = 125;
 
+    sigemptyset(&birth.handled);
     sigemptyset(&birth.ignored);
     sigaddset(&birth.ignored, SIGQUIT);
     if (job->child_was_ignored)

@@ -1,0 +1,37 @@
+#include "run/stop.h"
+
+#include <stdatomic.h>
+
+static _Atomic uint32_t n_stops;
+static _Thread_local struct team_shared *meant __attribute__((tls_model("initial-exec")));
+
+uint32_t stop_count(void)
+{
+    /* relaxed: it orders nothing. */
+    return atomic_load_explicit(&n_stops, memory_order_relaxed);
+}
+
+struct team_shared *stop_enter(struct team_shared *team)
+{
+    struct team_shared *before = meant;
+
+    meant = team;
+    return before;
+}
+
+void stop_leave(struct team_shared *before)
+{
+    meant = before;
+}
+
+void sharedmem_stop(void)
+{
+    struct team_place *place = team_here();
+
+    if (meant != NULL)
+        team_stop_quietly(meant);
+    else if (place != NULL && !place->team->is_job)
+        team_stop_quietly(place->team);
+    else
+        atomic_fetch_add_explicit(&n_stops, 1, memory_order_relaxed);
+}

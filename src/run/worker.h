@@ -1,0 +1,59 @@
+/*
+ * worker.h: how the workers of a crew come to life, and end: one contract, and a body for each kind. The crew's
+ * own files use it.
+ */
+#ifndef RUN_WORKER_H
+#define RUN_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "run/crew.h"
+
+struct worker_ops {
+    /* Room for all ranks. Returns 0, or -1 with errno ENOMEM. */
+    int (*open)(struct crew *crew);
+
+    /* Starts the worker of crew->next_rank. Returns 0, or -1 with errno. */
+    int (*start)(struct crew *crew);
+
+    /* Sleeps until one has ended or the doorbell rings; crew_worker_ended() for each that has. */
+    void (*wait)(struct crew *crew, uint64_t timeout_ns);
+
+    /* Ends all that run, in the middle of what they do; NULL: that cannot be done. */
+    void (*kill)(struct crew *crew);
+
+    /* Frees what open() took: none runs. */
+    void (*close)(struct crew *crew);
+
+    bool is_process; /* a worker is a process of its own */
+    bool forks;      /* to start one, stdio must be flushed */
+};
+
+extern const struct worker_ops worker_forked;
+extern const struct worker_ops worker_threads;
+extern const struct worker_ops worker_parked; /* pool.c */
+
+/* ---- In a worker ---- */
+
+/*
+ * A forked process becomes the member that was reserved for it, and a worker. Does not return where that is
+ * gone.
+ */
+void worker_be_born(struct crew *crew, uint32_t member);
+
+/*
+ * As rank of its team does the crew's work, in a process that is a worker: all of its life, or one call of many.
+ */
+void worker_do(struct crew *crew, uint32_t rank);
+
+/* What is printed is flushed, its rank is left, and the process ends. */
+_Noreturn void worker_leave(struct crew *crew, int status);
+
+/*
+ * It fails in a way that another worker may mend: error is kept for the master, the rank stays open.
+ * Returns in a thread, which should end then; a process ends.
+ */
+void worker_give_up(struct crew *crew, sharedmem_error *error);
+
+#endif
