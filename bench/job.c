@@ -214,6 +214,11 @@ static double failure(enum job_launcher launcher, int status)
     return is_peer && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? BENCH_HUNG : BENCH_FAILED;
 }
 
+void job_pause(void)
+{
+    usleep(50000);
+}
+
 double job_time(enum job_launcher launcher, int np, const char *question)
 {
     struct command command;
@@ -223,8 +228,7 @@ double job_time(enum job_launcher launcher, int np, const char *question)
     if (!is_here(launcher))
         return BENCH_ABSENT;
     make_command(&command, launcher, np, question, 0);
-    /* What the one before left behind, daemons and dirty memory, is its own: let it end. */
-    usleep(50000);
+    job_pause();
     begin = spin_now_ns();
     status = job_wait(job_spawn(command.argv, JOB_NOWHERE, -1));
     return status == 0 ? (double)(spin_now_ns() - begin) : failure(launcher, status);

@@ -21,6 +21,12 @@ enum job_launcher {
 };
 
 /*
+ * Before anything is started, floors too: what the one before left behind, daemons and dirty memory, is its
+ * own, and after a pause all find the caches equally cold.
+ */
+void job_pause(void);
+
+/*
  * Runs a job of np ranks. Returns the nanoseconds from its start to its end, BENCH_ABSENT where there is no
  * such launcher, BENCH_FAILED, or BENCH_HUNG.
  */

@@ -1,5 +1,6 @@
 # The benchmarks: each answers one question side by side with its peers. Built and run by make bench only.
-bench_programs = bench/map bench/critical bench/ordered bench/barrier bench/collective bench/launch
+bench_programs = bench/map bench/workers bench/loop bench/critical bench/ordered bench/barrier bench/collective \
+	bench/launch bench/numeric
 bench_shared = bench/bench.c bench/bench.h bench/gang.c bench/gang.h bench/gate.h bench/spin.h
 bench_ldflags = $(AM_LDFLAGS) -no-install -pthread
 
@@ -9,6 +10,14 @@ CLEANFILES += $(EXTRA_PROGRAMS) $(bench_mpi)
 bench_map_SOURCES = bench/map.c $(bench_shared)
 bench_map_LDFLAGS = $(bench_ldflags)
 bench_map_LDADD = libsharedmem.la
+
+bench_workers_SOURCES = bench/workers.c $(bench_shared)
+bench_workers_LDFLAGS = $(bench_ldflags)
+bench_workers_LDADD = libsharedmem.la
+
+bench_loop_SOURCES = bench/loop.c $(bench_shared)
+bench_loop_LDFLAGS = $(bench_ldflags)
+bench_loop_LDADD = libsharedmem.la
 
 bench_critical_SOURCES = bench/critical.c $(bench_shared)
 bench_critical_LDFLAGS = $(bench_ldflags)
@@ -21,6 +30,10 @@ bench_ordered_LDADD = libsharedmem.la
 bench_barrier_SOURCES = bench/barrier.c $(bench_shared)
 bench_barrier_LDFLAGS = $(bench_ldflags)
 bench_barrier_LDADD = libsharedmem.la
+
+bench_numeric_SOURCES = bench/numeric.c $(bench_shared)
+bench_numeric_LDFLAGS = $(bench_ldflags)
+bench_numeric_LDADD = libsharedmem.la
 
 # These two start jobs of smrrun, whose ranks run bench/rank.
 bench_collective_SOURCES = bench/collective.c bench/job.c bench/job.h bench/bench.c bench/bench.h bench/spin.h

@@ -208,7 +208,7 @@ static void compare_empty(int np)
         {.name = NULL},
     };
     static const struct bench_goal goals[] = {
-        {1.4, "sharedmem_map", {"floor: fork, exit, wait"}, 0},
+        {1.3, "sharedmem_map", {"floor: fork, exit, wait"}, 0},
         {0, NULL, {NULL}, 0},
     };
     char title[64];

@@ -74,6 +74,46 @@ static void ask_dynamic(struct question *q)
     q->sum = q->ops;
 }
 
+/* As loops of ranks: the threads are there already, and go through all loops without a barrier between. */
+static void ask_loops(struct question *q, uint64_t n_loops, bool is_static)
+{
+    const uint64_t each = q->ops / n_loops;
+
+#pragma omp parallel num_threads(q->np)
+    {
+        gate_enter(&q->gate, q->np);
+        for (uint64_t k = 0; k < n_loops; k++) {
+            if (is_static) {
+#pragma omp for schedule(static) nowait
+                for (uint64_t i = 0; i < each; i++)
+                    q->results[k * each + i] = i;
+            } else {
+#pragma omp for schedule(dynamic, 1) nowait
+                for (uint64_t i = 0; i < each; i++)
+                    q->results[k * each + i] = i;
+            }
+        }
+        gate_leave(&q->gate);
+    }
+    q->sum = q->ops;
+}
+
+static void ask_loop(struct question *q)
+{
+    ask_loops(q, 1, false);
+}
+
+/* An operation is a whole loop, of an item a thread. */
+static void ask_short_loops(struct question *q)
+{
+    ask_loops(q, q->ops / (uint64_t)q->np, false);
+}
+
+static void ask_short_static_loops(struct question *q)
+{
+    ask_loops(q, q->ops / (uint64_t)q->np, true);
+}
+
 static void ask_guided(struct question *q)
 {
     gate_open(&q->gate);
@@ -95,13 +135,35 @@ static void ask_region(struct question *q)
     q->sum = q->ops;
 }
 
+/* The results are what is summed, as doubles: all the same one. */
+static void ask_sum(struct question *q)
+{
+    const double *numbers = (const double *)(const void *)q->results;
+    double sum = 0;
+
+    gate_open(&q->gate);
+#pragma omp parallel for num_threads(q->np) reduction(+ : sum)
+    for (uint64_t i = 0; i < q->ops; i++)
+        sum += numbers[i];
+    gate_leave(&q->gate);
+    q->sum = sum > 0 ? q->ops : 0;
+}
+
 static const struct {
     const char *name;
     void (*ask)(struct question *);
     bool has_results;
 } questions[] = {
-    {"barrier", ask_barrier, false}, {"critical", ask_critical, false}, {"ordered", ask_ordered, false},
-    {"dynamic", ask_dynamic, true},  {"guided", ask_guided, true},      {"region", ask_region, false},
+    {"barrier", ask_barrier, false},
+    {"critical", ask_critical, false},
+    {"ordered", ask_ordered, false},
+    {"dynamic", ask_dynamic, true},
+    {"guided", ask_guided, true},
+    {"region", ask_region, false},
+    {"loop", ask_loop, true},
+    {"loops", ask_short_loops, true},
+    {"static-loops", ask_short_static_loops, true},
+    {"sum", ask_sum, true},
 };
 
 /* Results are touched before: a program's arrays usually are. */
@@ -141,6 +203,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; argc == 5 && i < sizeof questions / sizeof *questions; i++)
         if (strcmp(argv[1], questions[i].name) == 0)
             return answer(i, atoi(argv[2]), strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10));
-    fprintf(stderr, "usage: openmp barrier|critical|ordered|dynamic|guided|region MEMBERS OPERATIONS WORK\n");
+    fprintf(stderr, "usage: openmp QUESTION MEMBERS OPERATIONS WORK\n");
     return 2;
 }
