@@ -90,7 +90,6 @@ api_tests = \
 	t/api-loop.t \
 	t/api-map.t \
 	t/api-nesting.t \
-	t/api-numeric.t \
 	t/api-master.t \
 	t/api-mend.t \
 	t/api-original.t \
@@ -100,7 +99,6 @@ api_tests = \
 	t/api-pool.t \
 	t/api-pool-life.t \
 	t/api-regions.t \
-	t/api-retries.t \
 	t/api-states.t \
 	t/api-within.t \
 	t/api-oom.t
@@ -168,6 +166,11 @@ t_api_openmp_t_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 t_api_openmp_t_LDADD = $(api_libraries)
 t_api_openmp_t_LDFLAGS = $(api_ldflags)
 
+# The same, but not for valgrind, where each takes minutes.
+long_tests = \
+	t/api-numeric.t \
+	t/api-retries.t
+
 # Deaths between any two stores, in a library that can die there. Each with
 #	t_fault_NAME_t_LDADD = $(fault_libraries)
 #	t_fault_NAME_t_CPPFLAGS = $(fault_cppflags)
@@ -206,7 +209,7 @@ shell_tests = \
 	t/smrrun-threads.t \
 	t/smrrun-wrapped.t
 
-compiled_tests = $(unit_tests) $(launcher_tests) $(api_tests) $(fault_tests)
+compiled_tests = $(unit_tests) $(launcher_tests) $(api_tests) $(long_tests) $(fault_tests)
 check_PROGRAMS += $(compiled_tests)
 dist_check_SCRIPTS += $(shell_tests)
 TESTS += $(compiled_tests) $(shell_tests)
