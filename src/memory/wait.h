@@ -112,6 +112,14 @@ void wait_wake(_Atomic uint32_t *word, _Atomic uint32_t *sleepers);
 /* In a forked child: the waits of its parent are not its own. */
 void wait_forget(void);
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half of a count comes first");
+
+/* The word to sleep on where what is waited for is a count of 64 bits: it changes with each of 2^32 steps. */
+static inline _Atomic uint32_t *wait_low_half(_Atomic uint64_t *count)
+{
+    return (_Atomic uint32_t *)(void *)count;
+}
+
 /* Publishes at once, without a step: for waits that sleep by other means than wait_park(). */
 void wait_publish(struct wait *wait);
 

@@ -50,11 +50,6 @@ static int usage(const char *where, int code, const char *message)
 
 /* ---- Leaving ---- */
 
-static _Atomic uint32_t *low_half(_Atomic uint64_t *count)
-{
-    return (_Atomic uint32_t *)(void *)count;
-}
-
 /* How many loops rank has left. */
 static uint64_t loops_left(const struct team_shared *team, uint32_t rank)
 {
@@ -78,7 +73,7 @@ void loop_leave(struct team_place *place)
     FAULT_POINT();
     /* Others wait for a half to be left. */
     if (n_loops % TEAM_LOOPS_AHEAD == 0)
-        wait_wake(low_half(&mine->loops), &mine->loops_sleepers);
+        wait_wake(wait_low_half(&mine->loops), &mine->loops_sleepers);
 }
 
 /*
@@ -122,7 +117,7 @@ __attribute__((noinline)) static void wait_for_rank(const struct team_place *pla
     wait_begin(&wait, WAIT_LOOP, where, team_waker(team, rank));
     while ((seen = loops_left(team, rank)) < n_loops && !team_is_stopping(team)) {
         if (wait_pause(&wait) ||
-            wait_park(&wait, low_half(&other->loops), (uint32_t)seen, &other->loops_sleepers))
+            wait_park(&wait, wait_low_half(&other->loops), (uint32_t)seen, &other->loops_sleepers))
             continue;
         /* The count again after the look: a rank leaves its loops before it is gone. */
         if (team_rank_is_gone(team, rank) && loops_left(team, rank) < n_loops)

@@ -5,14 +5,6 @@
 #include "base/fault.h"
 #include "memory/wait.h"
 
-/* Those who wait for a floor sleep on its low half, which every rise changes for 2^32 items. */
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half of a floor comes first");
-
-static _Atomic uint32_t *low_half(_Atomic uint64_t *floor)
-{
-    return (_Atomic uint32_t *)(void *)floor;
-}
-
 static uint64_t floor_of(const struct team_shared *team, uint32_t rank)
 {
     /* acquire: pairs with the release below: what was done in an earlier turn is seen in a later one. */
@@ -21,7 +13,7 @@ static uint64_t floor_of(const struct team_shared *team, uint32_t rank)
 
 void ordered_wake(struct team_shared *team, uint32_t rank)
 {
-    wait_wake(low_half(&team->ranks[rank].floor), &team->ranks[rank].floor_sleepers);
+    wait_wake(wait_low_half(&team->ranks[rank].floor), &team->ranks[rank].floor_sleepers);
 }
 
 /* Waits until rank's floor has come to ticket, or the team fails. */
@@ -40,7 +32,7 @@ static void wait_for_floor(struct team_place *place, uint32_t rank, uint64_t tic
         wait_limit_yields(&wait, team->crowd);
     while ((floor = floor_of(team, rank)) < ticket && !team_is_stopping(team)) {
         if (wait_pause(&wait) ||
-            wait_park(&wait, low_half(&other->floor), (uint32_t)floor, &other->floor_sleepers))
+            wait_park(&wait, wait_low_half(&other->floor), (uint32_t)floor, &other->floor_sleepers))
             continue;
         /* The floor again after the look: a rank raises it before it leaves. */
         if (!team->is_mended && team_rank_is_gone(team, rank) && floor_of(team, rank) < ticket)
