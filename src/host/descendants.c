@@ -329,7 +329,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 static void rest(uint64_t ns)
 {
-    const struct timespec pause = {.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
+    const struct timespec pause = clock_timespec(ns);
 
     nanosleep(&pause, NULL);
 }

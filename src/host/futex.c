@@ -3,17 +3,15 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "host/clock.h"
 
 /* Not FUTEX_PRIVATE_FLAG anywhere: sleeper and waker may be different processes. */
 
 bool futex_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t timeout_ns)
 {
-    struct timespec timeout = {
-        .tv_sec = (time_t)(timeout_ns / 1000000000u),
-        .tv_nsec = (long)(timeout_ns % 1000000000u),
-    };
+    struct timespec timeout = clock_timespec(timeout_ns);
     int saved_errno = errno;
     bool in_time = true;
 

@@ -5,7 +5,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "host/clock.h"
 #include "host/openmp.h"
@@ -118,8 +117,7 @@ static int start(struct crew *crew)
 
 static void sleep_until_rung(const struct crew *crew, uint64_t timeout_ns)
 {
-    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
-                               .tv_nsec = (long)(timeout_ns % 1000000000u)};
+    struct timespec timeout = clock_timespec(timeout_ns);
     struct pollfd polled = {.fd = crew->doorbell->fd, .events = POLLIN};
 
     if (ppoll(&polled, 1, &timeout, NULL) > 0)

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "host/clock.h"
 #include "memory/member.h"
 #include "memory/recover.h"
 
@@ -152,15 +152,10 @@ static uint64_t longest_sleep(const struct supervise *set)
     return longest;
 }
 
-static struct timespec to_timespec(uint64_t ns)
-{
-    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u)};
-}
-
 static bool wait_for_events(struct supervise *set, uint64_t timeout_ns)
 {
     uint64_t longest = longest_sleep(set);
-    struct timespec timeout = to_timespec(timeout_ns < longest ? timeout_ns : longest);
+    struct timespec timeout = clock_timespec(timeout_ns < longest ? timeout_ns : longest);
     nfds_t n = fill_polled(set);
 
     if (ppoll(set->polled, n, &timeout, NULL) >= 0) {
@@ -171,7 +166,7 @@ static bool wait_for_events(struct supervise *set, uint64_t timeout_ns)
      * rest the caller would spin. */
     if (errno == EINTR)
         return false;
-    timeout = to_timespec(timeout_ns < ASK_NS ? timeout_ns : ASK_NS);
+    timeout = clock_timespec(timeout_ns < ASK_NS ? timeout_ns : ASK_NS);
     nanosleep(&timeout, NULL);
     for (uint32_t i = 0; i < set->n_started; i++)
         set->children[i].process.is_certain = false;
