@@ -24,6 +24,7 @@ library_sources = \
 	src/host/futex.c src/host/futex.h \
 	src/host/kernel_file.c src/host/kernel_file.h \
 	src/host/limits.c src/host/limits.h src/host/limits_memory.c src/host/limits_processes.c \
+	src/host/modules.c src/host/modules.h \
 	src/host/openmp.c src/host/openmp.h \
 	src/host/pages.c src/host/pages.h \
 	src/host/process.c src/host/process.h src/host/process_look.c \

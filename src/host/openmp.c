@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/slow.h"
+#include "host/modules.h"
 
 #define PAUSE_HARD 2 /* omp_pause_hard, of omp.h */
 
@@ -135,22 +136,13 @@ static int add_name(struct dl_phdr_info *object, size_t size, void *argument)
     return 0;
 }
 
-static int read_n_loads(struct dl_phdr_info *object, size_t size, void *argument)
-{
-    (void)size;
-    *(unsigned long long *)argument = object->dlpi_adds;
-    return 1;
-}
-
 /* Looks for runtimes where something was loaded since the last look. */
 static void look(void)
 {
     struct names names = {.text = NULL};
-    unsigned long long n_loads = 0;
     int saved_errno = errno;
 
-    dl_iterate_phdr(read_n_loads, &n_loads);
-    if (n_loads == atomic_load_explicit(&found.n_loads, memory_order_acquire))
+    if (modules_loaded() == atomic_load_explicit(&found.n_loads, memory_order_acquire))
         return;
     dl_iterate_phdr(add_name, &names);
     for (size_t at = 0; at < names.bytes; at += strlen(names.text + at) + 1)

@@ -1,7 +1,6 @@
 #include "run/pool.h"
 
 #include <errno.h>
-#include <link.h>
 #include <signal.h>
 #include <stdalign.h>
 #include <stdatomic.h>
@@ -15,6 +14,7 @@
 #include "base/flush.h"
 #include "host/crash.h"
 #include "host/futex.h"
+#include "host/modules.h"
 #include "host/openmp.h"
 #include "memory/heap.h"
 #include "memory/memory.h"
@@ -226,22 +226,6 @@ static void end_all(sharedmem_pool *pool)
         supervise_wait(&pool->children, WAIT_PARK_NS, note_end, pool);
 }
 
-static int count_modules(struct dl_phdr_info *info, size_t size, void *count)
-{
-    (void)size;
-    *(unsigned long long *)count = info->dlpi_adds;
-    return 1;
-}
-
-/* How many libraries were ever loaded. */
-static unsigned long long modules_now(void)
-{
-    unsigned long long count = 0;
-
-    dl_iterate_phdr(count_modules, &count);
-    return count;
-}
-
 static int start(sharedmem_pool *pool, const char *call, sharedmem_error *error)
 {
     end_all(pool);
@@ -249,7 +233,7 @@ static int start(sharedmem_pool *pool, const char *call, sharedmem_error *error)
         return -1;
     /* Loads what tracebacks need, and is not to count. */
     crash_prepare();
-    pool->modules = modules_now();
+    pool->modules = modules_loaded();
     return fork_all(pool) == 0
                ? 0
                : error_system(error,
@@ -348,7 +332,7 @@ int pool_begin_call(sharedmem_pool *pool, sharedmem_error *error)
                          "map: the pool does another map at the moment; each thread needs a pool of its own");
     /* Who has ended since the last call is seen now. */
     supervise_wait(&pool->children, 0, note_end, pool);
-    if ((pool->is_whole && pool->modules == modules_now()) || start(pool, "map", error) == 0)
+    if ((pool->is_whole && pool->modules == modules_loaded()) || start(pool, "map", error) == 0)
         return 0;
     pool_end_call(pool);
     return -1;
