@@ -11,6 +11,9 @@ static inline uint64_t bits_power_of_two(uint64_t n)
     return n <= 1 ? 1 : (uint64_t)1 << (64 - __builtin_clzll(n - 1));
 }
 
+/* Data of users begin at a multiple of this, whatever their type. */
+#define BITS_ALIGNMENT ((size_t)16)
+
 /* bytes, rounded up to a multiple of to; the sum must not overflow. */
 static inline size_t bits_round_up(size_t bytes, size_t to)
 {

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "base/bits.h"
 #include "base/env.h"
 #include "base/error.h"
 #include "host/limits.h"
@@ -19,11 +20,6 @@
 
 char *segment_base;
 size_t segment_size;
-
-static uint64_t round_up(uint64_t value, uint64_t to)
-{
-    return (value + to - 1) / to * to;
-}
 
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
@@ -56,9 +52,9 @@ static uint64_t make_cookie(void)
 
 int segment_memfd(uint64_t size, uint32_t n_ranks, sharedmem_error *error)
 {
-    uint64_t claims = round_up(sizeof(struct segment_header_shared), 128);
-    uint64_t members = round_up(claims + claim_table_bytes(n_ranks) + 1, 4096);
-    uint64_t criticals = round_up(members + member_table_bytes(), 4096);
+    uint64_t claims = bits_round_up(sizeof(struct segment_header_shared), 128);
+    uint64_t members = bits_round_up(claims + claim_table_bytes(n_ranks) + 1, 4096);
+    uint64_t criticals = bits_round_up(members + member_table_bytes(), 4096);
     struct segment_header_shared header = {
         .magic = SEGMENT_MAGIC,
         .layout = SEGMENT_LAYOUT,
@@ -141,7 +137,7 @@ static int create_as_asked(uint32_t n_ranks, uint64_t by_option, sharedmem_error
         snprintf(text, sizeof text, "SHAREDMEM_HEAP=%.40s", env_text(ENV_HEAP));
     if (size < SEGMENT_MIN_BYTES || size > SEGMENT_MAX_BYTES)
         return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL, "%s is not between 16M and 8192G", text);
-    size = round_up(size, PAGES_HUGE_BYTES);
+    size = bits_round_up(size, PAGES_HUGE_BYTES);
     /* Beyond the limit ftruncate would not just fail: SIGXFSZ ends the program. */
     if (size > file_size)
         return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, EFBIG,

@@ -9,8 +9,6 @@
 #define LOOK_AHEAD_DEFAULT ((uint64_t)256)
 #define LOOK_AHEAD_MAX     ((uint64_t)1 << 32)
 
-#define SLOT_ALIGNMENT ((size_t)16)
-
 void feed_plan(struct feed *feed, const sharedmem_map_options *options)
 {
     *feed = (struct feed){.array = options->items, .size = options->item_size, .master = member_my_id};
@@ -22,7 +20,7 @@ void feed_plan(struct feed *feed, const sharedmem_map_options *options)
     if (feed->look_ahead > LOOK_AHEAD_MAX)
         feed->look_ahead = LOOK_AHEAD_MAX;
     feed->window = bits_power_of_two(feed->look_ahead);
-    feed->stride = bits_round_up(options->item_size, SLOT_ALIGNMENT);
+    feed->stride = bits_round_up(options->item_size, BITS_ALIGNMENT);
 }
 
 size_t feed_bytes(const struct feed *feed)

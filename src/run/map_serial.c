@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/error.h"
 #include "run/crew_errors.h"
 #include "run/escape.h"
@@ -202,7 +203,7 @@ static void end(struct serial *serial)
 static int make_scratch(struct serial *serial)
 {
     const sharedmem_map_options *options = serial->options;
-    size_t item = options->next != NULL ? (options->item_size + 15) / 16 * 16 : 0;
+    size_t item = options->next != NULL ? bits_round_up(options->item_size, BITS_ALIGNMENT) : 0;
     size_t result = options->results == NULL ? options->result_size : 0;
 
     if (item + result == 0)

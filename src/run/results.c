@@ -15,9 +15,6 @@
 #define RING_BYTES ((uint64_t)4 << 20)
 #define RING_ITEMS ((uint64_t)65536)
 
-/* Results are aligned to this in slots. */
-#define SLOT_ALIGNMENT ((size_t)16)
-
 /* Room for two chunks of each worker at least, so that one may be done while the other is taken. */
 static uint64_t ring_items(const struct schedule *schedule, size_t stride)
 {
@@ -62,7 +59,7 @@ void results_plan(struct results *results, const sharedmem_map_options *options,
         .doorbell = DOORBELL_NONE,
     };
     if (!in_place && options->result_size > 0)
-        results->stride = bits_round_up(options->result_size, SLOT_ALIGNMENT);
+        results->stride = bits_round_up(options->result_size, BITS_ALIGNMENT);
     if (!are_drained(results, options))
         return;
     results->window = bits_power_of_two(ring_items(schedule, results->stride));

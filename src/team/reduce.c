@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/error.h"
 #include "base/fault.h"
 #include "memory/heap.h"
@@ -146,10 +147,9 @@ static int all_by_block(const struct reduction *reduction, void *value)
 /* ---- The call ---- */
 
 /* Bytes of a slot. What is too much to be had stays so, and no sum of it overflows. */
-static size_t round_up(size_t bytes)
+static size_t slot_bytes(size_t bytes)
 {
-    return bytes < SIZE_MAX / 2 ? (bytes + HEAP_ALIGNMENT - 1) / HEAP_ALIGNMENT * HEAP_ALIGNMENT
-                                : SIZE_MAX / 2;
+    return bytes < SIZE_MAX / 2 ? bits_round_up(bytes, HEAP_ALIGNMENT) : SIZE_MAX / 2;
 }
 
 static int combine_all(struct reduction *reduction, void *value)
@@ -158,7 +158,7 @@ static int combine_all(struct reduction *reduction, void *value)
 
     if (reduction->bytes == 0)
         return barrier_meet(reduction->place, reduction->where);
-    reduction->slot_bytes = round_up(reduction->bytes);
+    reduction->slot_bytes = slot_bytes(reduction->bytes);
     return reduction->slot_bytes <= COLLECTIVE_HALF_BYTES / n_slots ? all_by_board(reduction, value)
                                                                     : all_by_block(reduction, value);
 }
