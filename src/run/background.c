@@ -129,10 +129,8 @@ static int check(const sharedmem_background_options *options, sharedmem_error *e
     if (options->work == NULL)
         return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
                          "background: work is NULL; give the function to be called");
-    if (options->backend < SHAREDMEM_PROCESSES || options->backend > SHAREDMEM_SERIAL)
-        return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
-                         "background: .backend is none of SHAREDMEM_PROCESSES, SHAREDMEM_THREADS, "
-                         "SHAREDMEM_SERIAL");
+    if (crew_check_backend("background", options->backend, error) != 0)
+        return -1;
     if ((options->result != NULL) != (options->result_size > 0) || options->result_size > PTRDIFF_MAX / 4)
         return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
                          "background: .result and .result_size, its bytes, go together");

@@ -23,6 +23,9 @@
 /* What a step may still take after the call failed, before its worker is ended in the middle of it. */
 #define CREW_GRACE_NS ((uint64_t)10000000)
 
+/* Each worker takes a slot of the member table, as does the master. */
+#define CREW_MAX_WORKERS ((int)MEMBER_SLOTS - 2)
+
 struct worker_ops;
 struct worker_thread;
 

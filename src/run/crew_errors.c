@@ -10,6 +10,24 @@
 
 #include "base/error.h"
 #include "host/limits.h"
+#include "run/crew.h"
+
+int crew_check_np(const char *call, const char *name, int64_t np, sharedmem_error *error)
+{
+    if (np >= 0 && np <= CREW_MAX_WORKERS)
+        return 0;
+    return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
+                     "%s: %s is %lld; it can be 1 to %d, or 0 for sharedmem_cpu_count()", call, name,
+                     (long long)np, CREW_MAX_WORKERS);
+}
+
+int crew_check_backend(const char *call, int32_t backend, sharedmem_error *error)
+{
+    if (backend >= SHAREDMEM_PROCESSES && backend <= SHAREDMEM_SERIAL)
+        return 0;
+    return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
+                     "%s: .backend is none of SHAREDMEM_PROCESSES, SHAREDMEM_THREADS, SHAREDMEM_SERIAL", call);
+}
 
 /* Puts what sharedmem_fail() was told behind the sentence in error->message. */
 static void append_fail_message(sharedmem_error *error)

@@ -1,10 +1,17 @@
-/* crew_errors.h: the sentences in which calls with workers say what went wrong. */
+/* crew_errors.h: the sentences in which calls with workers say what went wrong, or was asked for. */
 #ifndef RUN_CREW_ERRORS_H
 #define RUN_CREW_ERRORS_H
 
 #include "sharedmem.h"
 #include "team/supervise.h"
 #include "team/team.h"
+
+/* What callers give, checked. Each returns 0, or -1 with errno EINVAL and error; call: "map", for the message. */
+
+/* How many workers; 0: as many as there are cores. name: what the caller knows it by, ".np". */
+int crew_check_np(const char *call, const char *name, int64_t np, sharedmem_error *error);
+
+int crew_check_backend(const char *call, int32_t backend, sharedmem_error *error);
 
 /* Item i fails with code in rank of this process; with what sharedmem_fail() was told. */
 void crew_item_error(sharedmem_error *error, uint32_t rank, uint64_t i, int code);

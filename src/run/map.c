@@ -6,15 +6,12 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "host/clock.h"
-#include "memory/member.h"
+#include "run/crew_errors.h"
 #include "run/escape.h"
 #include "run/map_shared.h"
 #include "run/placement.h"
 #include "run/pool.h"
 #include "run/progress.h"
-
-/* The master has a slot of the member table too. */
-#define MAP_MAX_WORKERS ((int)MEMBER_SLOTS - 2)
 
 /* How often progress is told. */
 #define PROGRESS_NS ((uint64_t)250000000)
@@ -28,9 +25,8 @@ static int check_sizes(const sharedmem_map_options *options, sharedmem_error *er
 {
     size_t bytes;
 
-    if (options->n > MAP_MAX_ITEMS)
-        return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
-                         "map: n is %zu; it can be 2^48 at most (was it negative?)", options->n);
+    if (schedule_check_n("map", options->n, error) != 0)
+        return -1;
     if (__builtin_mul_overflow(options->n, options->result_size, &bytes) || bytes > PTRDIFF_MAX)
         return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
                          "map: n * .result_size, %zu * %zu, is more than any memory", options->n,
@@ -86,14 +82,10 @@ static int check_items(const sharedmem_map_options *options, sharedmem_error *er
 
 static int check_how(const sharedmem_map_options *options, sharedmem_error *error)
 {
-    if (options->np < 0 || options->np > MAP_MAX_WORKERS)
-        return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
-                         "map: .np is %d; it can be 1 to %d, or 0 for sharedmem_cpu_count()", options->np,
-                         MAP_MAX_WORKERS);
-    if (options->schedule < SHAREDMEM_GUIDED || options->schedule > SHAREDMEM_STATIC)
-        return usage(error, ".schedule is none of SHAREDMEM_GUIDED, SHAREDMEM_DYNAMIC, SHAREDMEM_STATIC");
-    if (options->backend < SHAREDMEM_PROCESSES || options->backend > SHAREDMEM_SERIAL)
-        return usage(error, ".backend is none of SHAREDMEM_PROCESSES, SHAREDMEM_THREADS, SHAREDMEM_SERIAL");
+    if (crew_check_np("map", ".np", options->np, error) != 0 ||
+        schedule_check_kind("map", options->schedule, error) != 0 ||
+        crew_check_backend("map", options->backend, error) != 0)
+        return -1;
     if (options->reduce_order < SHAREDMEM_BY_INDEX || options->reduce_order > SHAREDMEM_AS_DONE)
         return usage(error, ".reduce_order is none of SHAREDMEM_BY_INDEX, SHAREDMEM_AS_DONE");
     if (options->retries < 0)

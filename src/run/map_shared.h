@@ -11,12 +11,6 @@
 #include "sharedmem.h"
 #include "team/schedule.h"
 
-/*
- * Beyond this, counters of items and chunks could overflow; it is more than any machine can count to in
- * years. As n: how many there will be is not known.
- */
-#define MAP_MAX_ITEMS ((size_t)1 << 48)
-
 /* What a worker of a mended map has in hand, for the one that takes its place (map_mend.c). */
 struct map_rank_shared {
     _Atomic uint64_t begin, end; /* the chunk */

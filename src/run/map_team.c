@@ -24,7 +24,8 @@ static const struct worker_ops *kind_of(const sharedmem_map_options *options)
 
 static struct schedule schedule_of(const sharedmem_map_options *options, uint32_t np)
 {
-    uint64_t n = options->n < MAP_MAX_ITEMS ? options->n : MAP_MAX_ITEMS;
+    /* Where items are made n is SIZE_MAX: how many there will be is not known. */
+    uint64_t n = options->n < SCHEDULE_MAX_ITEMS ? options->n : SCHEDULE_MAX_ITEMS;
     struct schedule schedule = {.kind = options->schedule, .n_ranks = np, .n = n, .chunk_max = UINT64_MAX};
 
     schedule.chunk = options->chunk < n ? options->chunk : n;
@@ -312,7 +313,7 @@ static bool make_one(struct map *map)
 
     memset(place, 0, map->feed.size);
     code = call_user(map, map->options.next, i, place);
-    if (code > 0 && i + 1 < MAP_MAX_ITEMS) {
+    if (code > 0 && i + 1 < SCHEDULE_MAX_ITEMS) {
         feed_made(&map->feed);
         return true;
     }

@@ -19,9 +19,6 @@
 #include "run/worker.h"
 #include "team/ordered.h"
 
-/* The master has a slot of the member table too. */
-#define PARALLEL_MAX_RANKS ((int64_t)MEMBER_SLOTS - 2)
-
 struct parallel {
     struct crew crew; /* the first: a crew's work gets it as the parallel call */
     sharedmem_parallel_options options;
@@ -216,14 +213,9 @@ static int run(const sharedmem_parallel_options *options, sharedmem_error *error
     if (options->body == NULL)
         return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
                          "parallel: body is NULL; give the function that each rank runs");
-    if (options->np < 0 || options->np > PARALLEL_MAX_RANKS)
-        return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
-                         "parallel: np is %lld; it can be 1 to %lld, or 0 for sharedmem_cpu_count()",
-                         (long long)options->np, (long long)PARALLEL_MAX_RANKS);
-    if (options->backend < SHAREDMEM_PROCESSES || options->backend > SHAREDMEM_SERIAL)
-        return error_set(
-            error, SHAREDMEM_ERROR_USAGE, EINVAL,
-            "parallel: .backend is none of SHAREDMEM_PROCESSES, SHAREDMEM_THREADS, SHAREDMEM_SERIAL");
+    if (crew_check_np("parallel", "np", options->np, error) != 0 ||
+        crew_check_backend("parallel", options->backend, error) != 0)
+        return -1;
     if (options->reserved != 0)
         return options_refused(E2BIG, "parallel", error);
     np = options->np > 0 ? (uint32_t)options->np : placement_default_np();

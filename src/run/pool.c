@@ -19,11 +19,10 @@
 #include "memory/heap.h"
 #include "memory/memory.h"
 #include "memory/wait.h"
+#include "run/crew_errors.h"
 #include "run/placement.h"
 #include "run/worker.h"
 #include "team/ordered.h"
-
-#define POOL_MAX ((int32_t)MEMBER_SLOTS - 2)
 
 /* How long a worker sleeps at most before it looks again: its master's death wakes it by a signal. */
 #define IDLE_NS ((uint64_t)60 * 1000000000)
@@ -284,12 +283,7 @@ static sharedmem_pool *create(int32_t np, const char *where, sharedmem_error *er
 {
     sharedmem_pool *pool;
 
-    if (np < 0 || np > POOL_MAX) {
-        error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
-                  "pool: np is %d; it can be 1 to %d, or 0 for sharedmem_cpu_count()", np, POOL_MAX);
-        return NULL;
-    }
-    if (memory_enter(error) != 0)
+    if (crew_check_np("pool", "np", np, error) != 0 || memory_enter(error) != 0)
         return NULL;
     pool = calloc(1, sizeof *pool);
     if (pool == NULL) {

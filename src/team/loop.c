@@ -31,10 +31,7 @@
 _Static_assert((TEAM_LOOPS & (TEAM_LOOPS - 1)) == 0, "numbers of loops wrap in the ring");
 _Static_assert(ORDERED_BLOCK > MEMBER_SLOTS, "a round of turns fits into a block");
 
-/* As a map's: with overshooting ranks it leaves the bit alone. */
-#define LOOP_MAX_ITEMS ((size_t)1 << 48)
-
-/* The bit of a place's words. */
+/* The bit of a place's words. SCHEDULE_MAX_ITEMS, with overshooting ranks, leaves it alone. */
 #define WHOSE ((uint64_t)1 << 63)
 
 /* No loop begins beyond this ticket, so that none of its own wraps. */
@@ -208,13 +205,9 @@ static int check(const sharedmem_loop_options *options, sharedmem_error *error)
 {
     if (options->reserved != 0)
         return options_refused(E2BIG, "loop", error);
-    if (options->n > LOOP_MAX_ITEMS)
-        return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
-                         "loop: n is %zu; it can be 2^48 at most (was it negative?)", options->n);
-    if (options->schedule < SHAREDMEM_GUIDED || options->schedule > SHAREDMEM_STATIC)
-        return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
-                         "loop: .schedule is none of SHAREDMEM_GUIDED, SHAREDMEM_DYNAMIC, SHAREDMEM_STATIC");
-    return 0;
+    if (schedule_check_n("loop", options->n, error) != 0)
+        return -1;
+    return schedule_check_kind("loop", options->schedule, error);
 }
 
 /* One rank deals to itself, with nothing shared: the same chunks as SHAREDMEM_STATIC; guided is one. */

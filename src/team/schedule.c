@@ -1,5 +1,25 @@
 #include "team/schedule.h"
 
+#include <errno.h>
+
+#include "base/error.h"
+
+int schedule_check_n(const char *call, size_t n, sharedmem_error *error)
+{
+    if (n <= SCHEDULE_MAX_ITEMS)
+        return 0;
+    return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
+                     "%s: n is %zu; it can be 2^48 at most (was it negative?)", call, n);
+}
+
+int schedule_check_kind(const char *call, int32_t kind, sharedmem_error *error)
+{
+    if (kind >= SHAREDMEM_GUIDED && kind <= SHAREDMEM_STATIC)
+        return 0;
+    return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
+                     "%s: .schedule is none of SHAREDMEM_GUIDED, SHAREDMEM_DYNAMIC, SHAREDMEM_STATIC", call);
+}
+
 /*
  * The order of all of it is relaxed: the counter only deals numbers, and what items exchange is ordered by
  * the end of the map or by the flags of its results.

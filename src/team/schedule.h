@@ -7,9 +7,20 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "sharedmem.h"
+
+/*
+ * Beyond this, counters of items and chunks could overflow; it is more than any machine can count to in
+ * years.
+ */
+#define SCHEDULE_MAX_ITEMS ((size_t)1 << 48)
+
+/* What callers give, checked. Each returns 0, or -1 with errno EINVAL and error; call: "map", for the message. */
+int schedule_check_n(const char *call, size_t n, sharedmem_error *error);
+int schedule_check_kind(const char *call, int32_t kind, sharedmem_error *error);
 
 /* What all members know alike. */
 struct schedule {
