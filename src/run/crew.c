@@ -73,15 +73,9 @@ void crew_notice_failure(struct crew *crew)
 /* Whether somebody who may has said that the call shall end: within it, around it, or in this process. */
 static bool is_told_to_stop(const struct crew *crew)
 {
-    const struct team_place *outer = team_here();
-
-    if (team_is_stopped(crew->team))
-        return true;
     if (crew->is_apart)
-        return false;
-    if (stop_count() != crew->stops_at_start)
-        return true;
-    return outer != NULL && outer->team != crew->team && !outer->team->is_job && team_is_stopped(outer->team);
+        return team_is_stopped(crew->team);
+    return stop_is_told(crew->team, crew->stops_at_start, team_here());
 }
 
 static void notice_stop(struct crew *crew)

@@ -134,10 +134,7 @@ static int take(struct serial *serial)
 
 static bool is_stopped(const struct serial *serial)
 {
-    const struct team_place *outer = serial->solo.before;
-
-    return team_is_stopped(serial->solo.place.team) || stop_count() != serial->stops_at_start ||
-           (outer != NULL && !outer->team->is_job && team_is_stopped(outer->team));
+    return stop_is_told(serial->solo.place.team, serial->stops_at_start, serial->solo.before);
 }
 
 /* Returns 0 where the map goes on. */

@@ -11,6 +11,13 @@ uint32_t stop_count(void)
     return atomic_load_explicit(&n_stops, memory_order_relaxed);
 }
 
+bool stop_is_told(const struct team_shared *team, uint32_t stops_at_start, const struct team_place *outer)
+{
+    if (team_is_stopped(team) || stop_count() != stops_at_start)
+        return true;
+    return outer != NULL && outer->team != team && !outer->team->is_job && team_is_stopped(outer->team);
+}
+
 struct team_shared *stop_enter(struct team_shared *team)
 {
     struct team_shared *before = meant;

@@ -14,6 +14,13 @@
 uint32_t stop_count(void);
 
 /*
+ * Whether a call of this thread is to stop: it was told so as team, which does the call's work; or the process
+ * was, since stop_count() gave stops_at_start; or what the call is a part of, outer, the thread's place in
+ * another team, or NULL.
+ */
+bool stop_is_told(const struct team_shared *team, uint32_t stops_at_start, const struct team_place *outer);
+
+/*
  * Until stop_leave(), sharedmem_stop() in this thread means team: the master calls a function of the user.
  * Returns what it meant until now.
  */
