@@ -67,20 +67,16 @@ static int allocate(struct sharedmem_background *call)
     return 0;
 }
 
-static int open_doorbell(struct sharedmem_background *call)
-{
-    if (call->crew.kind->is_process || doorbell_open(&call->doorbell) == 0)
-        return 0;
-    return error_system(call->crew.error, "background: no file descriptor left; raise ulimit -n");
-}
-
 static int start_worker(struct sharedmem_background *call, sharedmem_error *error)
 {
     struct crew *crew = &call->crew;
 
     crew->error = error;
-    if (memory_enter(error) != 0 || allocate(call) != 0 || open_doorbell(call) != 0 ||
-        crew_open(crew, call->doorbell.fd >= 0 ? &call->doorbell : NULL) != 0)
+    if (memory_enter(error) != 0 || allocate(call) != 0)
+        return -1;
+    if (!crew->kind->is_process && crew_open_doorbell(crew, &call->doorbell) != 0)
+        return -1;
+    if (crew_open(crew, &call->doorbell) != 0)
         return -1;
     /* It stays when this thread ends. */
     crew->children.stays = true;

@@ -17,9 +17,16 @@
 #include "run/worker.h"
 #include "team/printed.h"
 
+int crew_open_doorbell(const struct crew *crew, struct doorbell *doorbell)
+{
+    if (doorbell_open(doorbell) == 0)
+        return 0;
+    return error_system(crew->error, "%s: no file descriptor left; raise ulimit -n", crew->call);
+}
+
 int crew_open(struct crew *crew, const struct doorbell *doorbell)
 {
-    crew->doorbell = doorbell;
+    crew->doorbell = doorbell->fd >= 0 ? doorbell : NULL;
     crew->self = member_my_id;
     if (crew->kind->is_process)
         crew_note_oom();

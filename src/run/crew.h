@@ -74,8 +74,14 @@ struct crew {
 };
 
 /*
+ * Opens a doorbell for crew_open(): threads need one, to tell of their end. It is the caller's to close.
+ * Returns 0, or -1 with errno and error.
+ */
+int crew_open_doorbell(const struct crew *crew, struct doorbell *doorbell);
+
+/*
  * Prepares for workers; call, where, team, bytes, kind, work and error are set, the rest is zero. doorbell:
- * wakes crew_watch(); or NULL.
+ * wakes crew_watch(); or it is DOORBELL_NONE.
  * Returns 0, or -1 with errno and error. crew_close() in either case.
  */
 int crew_open(struct crew *crew, const struct doorbell *doorbell);

@@ -163,9 +163,7 @@ static int open_doorbell(struct map *map)
     }
     if (map->results.window == 0 && map->crew.kind->is_process)
         return 0;
-    return doorbell_open(&map->results.doorbell) == 0
-               ? 0
-               : error_system(map->crew.error, "map: no file descriptor left; raise ulimit -n");
+    return crew_open_doorbell(&map->crew, &map->results.doorbell);
 }
 
 static void close_map(struct map *map)
@@ -422,7 +420,7 @@ static int run(struct map *map, uint32_t np)
         return -1;
     if (map_mend_open(map) != 0)
         return error_set(map->crew.error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM, "map: no memory for .retries");
-    if (crew_open(&map->crew, map->results.doorbell.fd >= 0 ? &map->results.doorbell : NULL) != 0)
+    if (crew_open(&map->crew, &map->results.doorbell) != 0)
         return -1;
     if (map->options.pool == NULL)
         crew_bind(&map->crew);

@@ -121,26 +121,14 @@ static void watch(struct crew *crew)
     crew_check_end(crew);
 }
 
-/* Threads need one, to tell of their end. */
-static const struct doorbell *open_doorbell(struct parallel *parallel)
-{
-    if (parallel->crew.kind->is_process)
-        return NULL;
-    if (doorbell_open(&parallel->doorbell) == 0)
-        return &parallel->doorbell;
-    error_system(parallel->crew.error, "parallel: no file descriptor left; raise ulimit -n");
-    return NULL;
-}
-
 static int run_crew(struct parallel *parallel)
 {
     struct crew *crew = &parallel->crew;
-    const struct doorbell *doorbell = open_doorbell(parallel);
 
-    if (doorbell == NULL && !crew->kind->is_process)
+    if (!crew->kind->is_process && crew_open_doorbell(crew, &parallel->doorbell) != 0)
         return -1;
     atomic_store_explicit(&crew->team->ranks[0].member, member_my_id, memory_order_release);
-    if (crew_open(crew, doorbell) != 0)
+    if (crew_open(crew, &parallel->doorbell) != 0)
         return -1;
     crew_bind(crew);
     if (crew_start(crew, 1) != 0)
