@@ -59,15 +59,20 @@ void crew_end_copy(void)
     _exit(EXIT_FAILURE);
 }
 
-/* An uncaught error within the user's code: what it works on fails with it. */
+void worker_fail_uncaught(struct crew *crew, sharedmem_error *error)
+{
+    error->item = atomic_load_explicit(&my_rank(crew)->item, memory_order_relaxed);
+    if (crew->team->is_mended)
+        worker_give_up(crew, error);
+    else
+        crew_fail(crew, error);
+}
+
 static void leave_by_error(const sharedmem_error *error)
 {
     sharedmem_error mine = *error;
 
-    mine.item = atomic_load_explicit(&my_rank(my_crew)->item, memory_order_relaxed);
-    if (my_crew->team->is_mended)
-        worker_give_up(my_crew, &mine);
-    crew_fail(my_crew, &mine);
+    worker_fail_uncaught(my_crew, &mine);
     worker_leave(my_crew, EXIT_FAILURE);
 }
 
@@ -104,18 +109,23 @@ static void use_crash_slot(struct crash_shared *slot)
     installed_in = getpid();
 }
 
-void worker_do(struct crew *crew, uint32_t rank)
+void worker_take_place(struct crew *crew, uint32_t rank, void (*leave)(void))
 {
-    my_crew = crew;
-    crew->self = member_my_id;
     crew->place = (struct team_place){
         .team = crew->team,
         .rank = rank,
-        .leave = leave_cancelled,
+        .leave = leave,
         .masters_hold = &crew->held,
         .cores = placement_cores(crew->plan),
         .within = crew->within,
     };
+}
+
+void worker_do(struct crew *crew, uint32_t rank)
+{
+    my_crew = crew;
+    crew->self = member_my_id;
+    worker_take_place(crew, rank, leave_cancelled);
     team_enter_process(&crew->place);
     use_crash_slot(&my_rank(crew)->crash);
     placement_apply(crew->plan, rank);

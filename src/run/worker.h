@@ -43,6 +43,12 @@ extern const struct worker_ops worker_parked; /* pool.c */
 void worker_be_born(struct crew *crew, uint32_t member);
 
 /*
+ * Fills crew->place, rank's, as workers of all kinds have it. leave: how it ends where it cannot go on, see
+ * team.h.
+ */
+void worker_take_place(struct crew *crew, uint32_t rank, void (*leave)(void));
+
+/*
  * As rank of its team does the crew's work, in a process that is a worker: all of its life, or one call of many.
  */
 void worker_do(struct crew *crew, uint32_t rank);
@@ -55,5 +61,11 @@ _Noreturn void worker_leave(struct crew *crew, int status);
  * Returns in a thread, which should end then; a process ends.
  */
 void worker_give_up(struct crew *crew, sharedmem_error *error);
+
+/*
+ * An uncaught error within the user's code: what it works on fails with it. Returns as
+ * worker_give_up().
+ */
+void worker_fail_uncaught(struct crew *crew, sharedmem_error *error);
 
 #endif

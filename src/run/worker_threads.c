@@ -36,32 +36,13 @@ static void work(void *argument)
     crew->work(crew);
 }
 
-/* An uncaught error in an item fails it, as in a process. */
-static void fail_by_uncaught(struct crew *crew, sharedmem_error *error)
-{
-    uint64_t item = atomic_load_explicit(&crew->team->ranks[crew->place.rank].item, memory_order_relaxed);
-
-    error->item = item;
-    if (crew->team->is_mended)
-        worker_give_up(crew, error);
-    else
-        crew_fail(crew, error);
-}
-
 /* Returns whether the rank is left: no other worker is to take it. */
 static bool do_work(struct crew *crew, uint32_t rank)
 {
     struct team_rank_shared *mine = &crew->team->ranks[rank];
     sharedmem_error error;
 
-    crew->place = (struct team_place){
-        .team = crew->team,
-        .rank = rank,
-        .leave = escape_cancelled,
-        .masters_hold = &crew->held,
-        .cores = placement_cores(crew->plan),
-        .within = crew->within,
-    };
+    worker_take_place(crew, rank, escape_cancelled);
     if (memory_enter(&error) != 0) {
         crew_fail(crew, &error);
         return true;
@@ -72,7 +53,7 @@ static bool do_work(struct crew *crew, uint32_t rank)
     placement_apply(crew->plan, rank);
     openmp_set_threads(crew->n_threads);
     if (escape_run(work, crew, &error) == ESCAPE_BY_ERROR)
-        fail_by_uncaught(crew, &error);
+        worker_fail_uncaught(crew, &error);
     team_enter_thread(NULL);
     return atomic_load_explicit(&mine->has_given_up, memory_order_relaxed) == 0;
 }
@@ -87,7 +68,7 @@ static void *live(void *argument)
         ordered_say_left(crew->team, self->rank, TEAM_LEFT);
     /* Before the master goes on: what this member still noted must not outlive the call. */
     member_leave();
-    /* release: pairs with join_ended(): the master sees all that this worker did. */
+    /* release: pairs with wait_for_any(): the master sees all that this worker did. */
     atomic_store_explicit(&self->state, HAS_ENDED, memory_order_release);
     doorbell_ring(crew->doorbell);
     return NULL;
@@ -130,6 +111,7 @@ static void wait_for_any(struct crew *crew, uint64_t timeout_ns)
     for (uint32_t rank = 0; rank < crew->team->size; rank++) {
         struct worker_thread *worker = &crew->threads[rank];
 
+        /* acquire: pairs with the release in live(). */
         if (atomic_load_explicit(&worker->state, memory_order_acquire) != HAS_ENDED)
             continue;
         pthread_join(worker->thread, NULL);
