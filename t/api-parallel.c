@@ -74,12 +74,22 @@ static void test_barrier(void)
     }
 }
 
-enum way { RETURN, EXIT, KILL, LEAVE };
+/* LEAVE_SUMS: as LEAVE, and the ranks meet in a collective. */
+enum way { RETURN, EXIT, KILL, LEAVE, LEAVE_SUMS };
 
 struct plan {
     enum way way;
     size_t bad_rank;
 };
+
+static int meet(const struct plan *plan)
+{
+    if (plan->way != LEAVE_SUMS)
+        return sharedmem_barrier();
+    errno = 0;
+    sharedmem_all_int64(1, SHAREDMEM_SUM);
+    return errno;
+}
 
 static int fail_among_barriers(size_t rank, void *result, void *context)
 {
@@ -97,7 +107,7 @@ static int fail_among_barriers(size_t rank, void *result, void *context)
             return 0;
         }
         /* As programs do; that is no cause, and what was is told. */
-        if (sharedmem_barrier() != 0)
+        if (meet(plan) != 0)
             return 2;
     }
     return 0;
@@ -116,6 +126,9 @@ static void test_failure(int np)
         {{KILL, 1}, SHAREDMEM_ERROR_SIGNAL, SIGKILL, "SIGKILL"},
         {{LEAVE, 1}, SHAREDMEM_ERROR_DEADLOCK, EDEADLK, "rank 1 is gone while rank"},
         {{LEAVE, 0}, SHAREDMEM_ERROR_DEADLOCK, EDEADLK, "rank 0 is gone while rank"},
+        {{LEAVE, 1}, SHAREDMEM_ERROR_DEADLOCK, EDEADLK, " in the barrier or collective at "},
+        {{LEAVE_SUMS, 1}, SHAREDMEM_ERROR_DEADLOCK, EDEADLK, "rank 1 is gone while rank"},
+        {{LEAVE_SUMS, 1}, SHAREDMEM_ERROR_DEADLOCK, EDEADLK, " in the barrier or collective at "},
     };
 
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {

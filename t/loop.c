@@ -576,7 +576,7 @@ static void test_misuse(void)
     atomic_store(&team->ranks[0].floor, ((uint64_t)1 << 63) - 1);
     test_refused(EOVERFLOW, "2^63", sharedmem_loop_begin(&(sharedmem_loop){0}, 3), "a loop too many");
     team->is_map = true;
-    test_refused(EPERM, "sharedmem_parallel()", sharedmem_loop_begin(&(sharedmem_loop){0}, 3),
+    test_refused(EPERM, "items of a map are no ranks", sharedmem_loop_begin(&(sharedmem_loop){0}, 3),
                  "a loop in a map");
     team_enter_thread(NULL);
     team_free_blocks(team);

@@ -150,15 +150,17 @@ static int absent(char **arguments)
     return 0;
 }
 
-/* wait: all but rank 2 wait in a barrier for ever. */
+/* wait [SUM]: all but rank 2 wait in a barrier, or a collective, for ever. */
 static int wait_for_ever(char **arguments)
 {
-    (void)arguments;
     sharedmem_barrier();
     say("ready");
     while (rank == WHO)
         pause();
-    sharedmem_barrier();
+    if (arguments[0] != NULL)
+        sharedmem_all_int64(1, SHAREDMEM_SUM);
+    else
+        sharedmem_barrier();
     return 0;
 }
 

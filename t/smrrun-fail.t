@@ -49,7 +49,7 @@ check_ranks() {
         "$smrrun" -n 4 "$rank" end uncaught
     ends_soon 1 '^smrrun: rank 2 .*rank\.c:[0-9]+: item 3 failed with code 7 .*item three is bad' \
         "a map that fails in a rank" "$smrrun" -n 4 "$rank" end map
-    ends_soon 1 '^smrrun: rank 2 is gone while ranks? [013, -]+ waits? in the barrier at .*rank\.c:[0-9]+' \
+    ends_soon 1 '^smrrun: rank 2 is gone while ranks? [013, -]+ waits? in the barrier or collective at .*rank\.c:[0-9]+' \
         "a rank that leaves" "$smrrun" -n 4 "$rank" end 0
     ends_soon 1 \
         '^smrrun: rank 2 has ended without joining the job, while ranks? [013, -]+ waits? for it at .*rank\.c:[0-9]' \
@@ -123,8 +123,11 @@ check_timeout() {
     is 1 "$(grep -Ec '^smrrun:   ranks 0-2: asleep' err)" "--timeout: and what the ranks do"
     gives 124 "--timeout of ranks that wait" "$smrrun" --timeout 500ms -n 4 "$rank" wait
     ok "--timeout of ranks that wait: they tell where" grep -Eq \
-        '^smrrun:   ranks 0-1, 3: waiting in the barrier at .*rank\.c:[0-9]+, for [0-9.]+ s' err
+        '^smrrun:   ranks 0-1, 3: waiting in the barrier or collective at .*rank\.c:[0-9]+, for [0-9.]+ s' err
     ok "--timeout of ranks that wait: and who does not" grep -Eq '^smrrun:   rank 2: asleep in own code$' err
+    gives 124 "--timeout of ranks that sum" "$smrrun" --timeout 500ms -n 4 "$rank" wait sum
+    ok "--timeout of ranks that sum: they tell where" grep -Eq \
+        '^smrrun:   ranks 0-1, 3: waiting in the barrier or collective at .*rank\.c:[0-9]+, for [0-9.]+ s' err
     gives 124 "--timeout of ranks that have not met" "$smrrun" --timeout 500ms -n 3 sh -c '
         [ "$SHAREDMEM_RANK" = 0 ] && exec "$0" init
         exec sleep 60' "$rank"

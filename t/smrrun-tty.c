@@ -401,7 +401,7 @@ static void test_quit(void)
     test_ok(sees_n("ready", 4), "ranks that wait run");
     test_ok(ranks_come_to(4, "S"), "and are all asleep");
     press(CTRL_BACKSLASH);
-    test_ok(sees("ranks 0-1, 3: waiting in the barrier at"), "Ctrl-\\ tells who waits where");
+    test_ok(sees("ranks 0-1, 3: waiting in the barrier or collective at"), "Ctrl-\\ tells who waits where");
     test_ok(sees("rank 2: asleep in own code"), "and who does not");
     press(CTRL_C);
     ends_by_signal(SIGINT, "the job went on until Ctrl-C");

@@ -51,7 +51,7 @@ static void give_up(const struct team_place *place, uint32_t missing, const char
             text_ranges_add(&waiting, rank);
     }
     error_set(&error, SHAREDMEM_ERROR_DEADLOCK, EDEADLK,
-              "rank %u is gone while rank%s %s wait%s in the barrier at %s", missing,
+              "rank %u is gone while rank%s %s wait%s in the barrier or collective at %s", missing,
               waiting.n > 1 ? "s" : "", waiting.text, waiting.n > 1 ? "" : "s",
               where != NULL ? where : "an unknown place");
     error.rank = (int32_t)missing;

@@ -22,18 +22,21 @@
 /* What one barrier of a broadcast can pass by a rank's words. */
 #define SMALL_BYTES ((TEAM_WORDS - 1) * sizeof(uint64_t))
 
-int collective_place(const char *where, const char *call, struct team_place **place)
+int collective_refuse_in_map(const char *where, const char *call)
 {
     sharedmem_error error;
 
-    *place = job_current(where);
-    if (*place == NULL || !(*place)->team->is_map)
-        return 0;
     error_set(&error, SHAREDMEM_ERROR_USAGE, EPERM,
               "%s: items of a map may run one after the other in one worker, and would wait for each other "
               "for ever; ranks that meet are what sharedmem_parallel() is for",
               call);
     return error_end_call(&error, false, where);
+}
+
+int collective_place(const char *where, const char *call, struct team_place **place)
+{
+    *place = job_current(where);
+    return *place != NULL && (*place)->team->is_map ? collective_refuse_in_map(where, call) : 0;
 }
 
 /* ---- One value of each rank ---- */

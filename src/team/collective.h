@@ -1,6 +1,6 @@
 /*
- * collective.h: what the calls that all ranks of a team make together have in common; loops too need their
- * place. collective.c says why nobody overwrites what another still reads.
+ * collective.h: what the calls have in common in which all ranks of a team meet. collective.c says why nobody
+ * overwrites what another still reads.
  */
 #ifndef TEAM_COLLECTIVE_H
 #define TEAM_COLLECTIVE_H
@@ -21,6 +21,9 @@
  * Returns 0, or -1 where it must not make the call (EPERM, uncaught): in a map.
  */
 int collective_place(const char *where, const char *call, struct team_place **place);
+
+/* The barrier's part of that: call was made in a map. Returns -1, EPERM, uncaught. */
+int collective_refuse_in_map(const char *where, const char *call);
 
 static inline bool collective_is_alone(const struct team_place *place)
 {

@@ -25,7 +25,7 @@
 #include "base/options.h"
 #include "memory/member.h"
 #include "memory/wait.h"
-#include "team/collective.h"
+#include "team/job.h"
 #include "team/ordered.h"
 
 _Static_assert((TEAM_LOOPS & (TEAM_LOOPS - 1)) == 0, "numbers of loops wrap in the ring");
@@ -247,10 +247,12 @@ static int enter(sharedmem_loop *loop, struct team_place *place)
 
 static int begin(sharedmem_loop *loop, const sharedmem_loop_options *options)
 {
-    struct team_place *place;
+    struct team_place *place = job_current(options->where);
 
-    if (collective_place(options->where, "loop", &place) != 0)
-        return -1;
+    if (place != NULL && place->team->is_map)
+        return usage(options->where, EPERM,
+                     "it is dealt to the ranks of a team, and items of a map are no ranks; use a plain for "
+                     "within an item, or sharedmem_parallel() in place of the map");
     *loop = (sharedmem_loop){
         .n = options->n,
         .chunk = options->chunk < options->n ? options->chunk : options->n,

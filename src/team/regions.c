@@ -8,6 +8,7 @@
 #include "memory/memory.h"
 #include "memory/segment.h"
 #include "team/barrier.h"
+#include "team/collective.h"
 #include "team/critical.h"
 #include "team/job.h"
 #include "team/ordered.h"
@@ -195,9 +196,6 @@ int sharedmem_barrier_at(const char *where)
     if (place == NULL)
         return 0;
     if (place->team->is_map)
-        return misused(
-            where, EPERM, "barrier",
-            "items of a map may run one after the other in one worker, and would wait for each other "
-            "for ever; ranks that meet are what sharedmem_parallel() is for");
+        return collective_refuse_in_map(where, "barrier");
     return barrier_meet(place, where);
 }

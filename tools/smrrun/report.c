@@ -16,7 +16,7 @@
 /* What a rank does, as far as it says and the system knows. */
 struct doing {
     uint32_t rank;
-    char what[128];    /* "waiting in the barrier at heat.c:88" */
+    char what[128];    /* "waiting in the barrier or collective at heat.c:88" */
     uint64_t since_ns; /* 0: not known */
     bool is_told;
 };
@@ -29,7 +29,7 @@ static const char *place_of(uint32_t kind)
     case WAIT_WORKERS:
         return "waiting for workers of a map or parallel call";
     case WAIT_BARRIER:
-        return "waiting in the barrier";
+        return "waiting in the barrier or collective";
     case WAIT_ORDERED:
         return "waiting for the turn of an ordered region";
     case WAIT_MEETING:

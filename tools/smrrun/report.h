@@ -8,8 +8,9 @@
 #include "team/supervise.h"
 
 /*
- * Sends a line for each group of ranks that do the same: "ranks 0-2: waiting in the barrier at heat.c:88,
- * for 12.3 s", "rank 3: running in own code". has_memory: the job has shared memory, where ranks say so.
+ * Sends a line for each group of ranks that do the same: "ranks 0-2: waiting in the barrier or collective at
+ * heat.c:88, for 12.3 s", "rank 3: running in own code". has_memory: the job has shared memory, where ranks
+ * say so.
  */
 void report_states(int channel, const struct supervise *ranks, bool has_memory);
 
