@@ -160,22 +160,40 @@ static void meet(int end, int result_of_first)
     sharedmem_free((void *)meeting.stage);
 }
 
+/* As a daemon begins: all files are closed, and others opened under their numbers. */
+static bool own_files_stay(sharedmem_pool *pool)
+{
+    int last = 3 + 2 * NP + 8, open_before, open_after;
+
+    for (int fd = 3; fd < last; fd++)
+        dup2(STDERR_FILENO, fd);
+    open_before = test_fds();
+    sharedmem_pool_destroy(pool);
+    open_after = test_fds();
+    return open_after == open_before;
+}
+
 static void test_forked_child(void)
 {
+    int status, fds = test_fds();
     sharedmem_pool *pool = sharedmem_pool_create(NP, NULL);
     sharedmem_error error;
     pid_t pid = fork();
-    int status;
 
     if (pid == 0) {
         bool good = sharedmem_map(4, die_at_5, NULL, .pool = pool, .error = &error) == -1 && errno == EPERM &&
                     error.kind == SHAREDMEM_ERROR_USAGE;
 
         sharedmem_pool_destroy(pool);
-        test_child_exit(good ? 0 : 1);
+        test_child_exit(!good ? 1 : test_fds() > fds ? 2 : 0);
     }
     waitpid(pid, &status, 0);
-    test_int(0, status, "a copy of the program may not use it: EPERM");
+    test_int(0, status, "a copy of the program may not use it: EPERM; and keeps no file of it");
+    pid = fork();
+    if (pid == 0)
+        test_child_exit(own_files_stay(pool) ? 0 : 1);
+    waitpid(pid, &status, 0);
+    test_int(0, status, "nor does it lose one of its own there");
     test_ok(map_is_right(pool, 0, 100), "and takes nothing with it");
     sharedmem_pool_destroy(pool);
 }

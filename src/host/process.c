@@ -149,6 +149,7 @@ static void adopt(struct process *process, pid_t pid, const int ends[2])
         close(ends[1]);
     process->pid = pid;
     process->end_fd = keep_few(has_pidfd() ? open_pidfd(pid) : ends[0]);
+    process->end_inode = fds_inode(process->end_fd);
     process->is_certain = has_pidfd() && process->end_fd >= 0;
 }
 
@@ -463,7 +464,7 @@ enum process_how process_reap(struct process *process, struct process_end *end)
 
 void process_forget_end_fd(struct process *process)
 {
-    if (process->end_fd >= 0)
+    if (process->end_fd >= 0 && fds_inode(process->end_fd) == process->end_inode)
         close(process->end_fd);
     process->end_fd = -1;
     process->is_certain = false;

@@ -18,6 +18,7 @@
 struct process {
     pid_t pid;
     int end_fd;
+    uint64_t end_inode; /* of end_fd: another file may have its number by now */
     bool is_certain; /* a pidfd: readable at the end and not before, whatever the child left behind */
 };
 
@@ -110,6 +111,8 @@ bool process_signal_meant(pid_t pid, int signal, bool (*is_meant)(pid_t pid, voi
 /*
  * Told by poll(2) that end_fd is readable, but process_reap() still says PROCESS_RUNS: the pipe was closed by
  * the program or the child is about to end. Gives up end_fd, so that the child is asked now and then instead.
+ * Also for a forked copy of the process, where the child is none of its own. What the program has closed, and
+ * opened anew for itself, stays open.
  */
 void process_forget_end_fd(struct process *process);
 

@@ -207,6 +207,8 @@ void supervise_fini(struct supervise *set)
 {
     int saved_errno = errno;
 
+    if (set->children != NULL)
+        supervise_forget(set);
     free(set->children);
     free(set->polled);
     set->children = NULL;

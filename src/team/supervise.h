@@ -59,7 +59,10 @@ void supervise_signal(struct supervise *set, int signal);
 /* In a forked child: its elder siblings are not its own, and their files are closed. */
 void supervise_forget(struct supervise *set);
 
-/* Frees the set; children must not run any more. Keeps errno. */
+/*
+ * Frees the set; children must not run any more, or are not its own: in a forked copy of their parent. Keeps
+ * errno.
+ */
 void supervise_fini(struct supervise *set);
 
 #endif
