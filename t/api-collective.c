@@ -217,8 +217,9 @@ static void bcast_once(unsigned rank, unsigned char *data, size_t bytes, unsigne
 static int bcast_sizes(size_t rank, void *result, void *context)
 {
     static const size_t sizes[] = {0, 1, 8, 31, 4096, (1 << 20) + 1};
-    unsigned size = (unsigned)sharedmem_size(), step = size > 8 ? size / 3 : 1;
-    size_t most = (size_t)10 << 20;
+    unsigned size = (unsigned)sharedmem_size(), few = test_under_valgrind() ? 2 : 8;
+    unsigned step = size > few ? size / 3 : 1;
+    size_t most = (size_t)(test_under_valgrind() ? 3 : 10) << 20;
     unsigned char *private = malloc(most), *own = sharedmem_malloc(most);
 
     (void)result;

@@ -583,7 +583,9 @@ static int count_lines(const char *text)
 /* At the ends one by one. */
 static size_t next_size(size_t size, size_t all)
 {
-    return size < 100 || size + 20 > all ? size + 1 : size + 13;
+    size_t most = test_under_valgrind() ? 10 : 100, step = test_under_valgrind() ? 97 : 13;
+
+    return size < most || size + most / 5 > all ? size + 1 : size + step;
 }
 
 /* In any size the lines are the first of those in full, and nothing is written past the end. */
