@@ -6,11 +6,8 @@
 
 #include <errno.h>
 #include <math.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "memory/heap.h"
@@ -18,46 +15,11 @@
 #include "tap.h"
 #include "team/barrier.h"
 
-#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
-#define MAX_RANKS       32
-#define ALMOST_WRAPPED  (UINT32_MAX - 20)
+#include "rank_threads.h"
+
+#define ALMOST_WRAPPED (UINT32_MAX - 20)
 
 static const uint32_t rank_counts[] = {1, 2, 3, 4, 5, 8, 17, MAX_RANKS};
-
-struct rank {
-    pthread_t thread;
-    struct team_place place;
-    void (*body)(struct rank *me);
-    unsigned seed;   /* its own: when it dawdles */
-    unsigned common; /* the same in all ranks: what they do */
-    const char *wrong;
-    void *block;
-};
-
-static struct rank ranks[MAX_RANKS];
-static struct team_shared *team;
-
-/* ---- A team's life ---- */
-
-static void *be_rank(void *argument)
-{
-    struct rank *me = argument;
-
-    if (memory_enter(NULL) != 0)
-        return NULL;
-    atomic_store_explicit(&team->ranks[me->place.rank].member, member_my_id, memory_order_release);
-    team_enter_thread(&me->place);
-    me->body(me);
-    team_enter_thread(NULL);
-    return NULL;
-}
-
-static void start_team(uint32_t n)
-{
-    team = heap_alloc(team_bytes(n), HEAP_ALIGNMENT);
-    team_init(team, n, false);
-    memset(ranks, 0, sizeof ranks);
-}
 
 /* As if it had met so many times already. */
 static void age_team(uint32_t n_barriers)
@@ -68,64 +30,9 @@ static void age_team(uint32_t n_barriers)
     atomic_store(&team->n_released, n_barriers);
 }
 
-static void start_ranks(void (*body)(struct rank *me), unsigned seed)
-{
-    for (uint32_t rank = 0; rank < team->size; rank++) {
-        ranks[rank].place = (struct team_place){.team = team, .rank = rank};
-        ranks[rank].body = body;
-        ranks[rank].common = seed;
-        ranks[rank].seed = seed * 100 + rank;
-        pthread_create(&ranks[rank].thread, NULL, be_rank, &ranks[rank]);
-    }
-}
-
-/* What was wrong first, or NULL. */
-static const char *join_ranks(void)
-{
-    const char *wrong = NULL;
-
-    for (uint32_t rank = 0; rank < team->size; rank++) {
-        pthread_join(ranks[rank].thread, NULL);
-        if (wrong == NULL)
-            wrong = ranks[rank].wrong;
-    }
-    return wrong;
-}
-
-static const char *run(uint32_t n, void (*body)(struct rank *me), unsigned seed)
-{
-    const char *wrong;
-
-    start_team(n);
-    start_ranks(body, seed);
-    wrong = join_ranks();
-    team_free_blocks(team);
-    heap_free(team);
-    return wrong;
-}
-
-static uint64_t blocks_in_heap(void)
-{
-    struct heap_statistics statistics;
-
-    heap_statistics_read(&statistics);
-    return statistics.n_blocks;
-}
-
-static void check(struct rank *me, bool held, const char *what)
-{
-    if (!held && me->wrong == NULL)
-        me->wrong = what;
-}
-
 static bool same_bits(const void *left, const void *right)
 {
     return memcmp(left, right, 8) == 0;
-}
-
-static unsigned below(unsigned *seed, unsigned n)
-{
-    return (unsigned)rand_r(seed) % n;
 }
 
 /* ---- Broadcast ---- */
@@ -255,16 +162,6 @@ static void test_allocation(uint32_t n)
 
 /* ---- Everything in turn ---- */
 
-static void dawdle(struct rank *me)
-{
-    unsigned what = below(&me->seed, 200);
-
-    if (what == 0)
-        usleep(200);
-    else if (what < 10)
-        sched_yield();
-}
-
 /* Whatever the order of a sum, its last bits tell of it. */
 static void all_once(struct rank *me, unsigned k)
 {
@@ -286,7 +183,7 @@ static void mixed_step(struct rank *me, unsigned k)
     unsigned what = below(&me->common, 12), root = below(&me->common, team->size);
     void *block;
 
-    dawdle(me);
+    dawdle_once_in(me, 200);
     switch (what) {
     case 0:
         check(me, sharedmem_barrier() == 0, "a barrier failed");
@@ -294,7 +191,7 @@ static void mixed_step(struct rank *me, unsigned k)
     case 1:
         SHAREDMEM_ORDERED
         {
-            dawdle(me);
+            dawdle_once_in(me, 200);
         }
         break;
     case 2:
@@ -331,8 +228,7 @@ static void test_mix(uint32_t n, unsigned seed)
     age_team(ALMOST_WRAPPED);
     start_ranks(mix, seed);
     wrong = join_ranks();
-    team_free_blocks(team);
-    heap_free(team);
+    end_team();
     test_str(NULL, wrong, "%u ranks: thousands of calls in turn, from seed %u", n, seed);
 }
 
@@ -424,8 +320,7 @@ static void test_uncounted(uint32_t n)
         usleep(1000);
     team_stop(team);
     wrong = join_ranks();
-    team_free_blocks(team);
-    heap_free(team);
+    end_team();
     test_str(NULL, wrong, "%u ranks: each adds up by itself where the last one died", n);
 }
 

@@ -5,8 +5,6 @@
 #include "team/team.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,31 +16,19 @@
 #include "tap.h"
 #include "team/ordered.h"
 
-#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
-#define MAX_RANKS       32
-#define MAX_ITEMS       1000
-#define STEPS           1000
-#define STEP_ITEMS      64
+#include "rank_threads.h"
+
+#define MAX_ITEMS  1000
+#define STEPS      1000
+#define STEP_ITEMS 64
 
 static const uint32_t rank_counts[] = {1, 2, 3, 8, MAX_RANKS};
-
-struct rank {
-    pthread_t thread;
-    struct team_place place;
-    void (*body)(struct rank *me);
-    unsigned seed;   /* its own: when it dawdles */
-    unsigned common; /* the same in all ranks: what they do */
-    const char *wrong;
-};
 
 /* How the last rank ends, in the test that is about that. */
 enum way { COMES, STOPS, LEAVES, IS_GONE };
 
 static const char *const ways[] = {"comes", "stops the team", "leaves", "is gone"};
 static enum way way;
-
-static struct rank ranks[MAX_RANKS];
-static struct team_shared *team;
 
 /* How often each item was done, and by whom last. */
 static _Atomic unsigned char done[STEPS][STEP_ITEMS];
@@ -62,88 +48,23 @@ static void note_error(const sharedmem_error *error)
         snprintf(last_error, sizeof errors[0], "%.199s", error->message);
 }
 
-static void *be_rank(void *argument)
+static void begin_rank(struct rank *me)
 {
-    struct rank *me = argument;
-
-    if (memory_enter(NULL) != 0)
-        return NULL;
     last_error = errors[me->place.rank];
-    atomic_store_explicit(&team->ranks[me->place.rank].member, member_my_id, memory_order_release);
-    team_enter_thread(&me->place);
-    me->body(me);
-    team_enter_thread(NULL);
-    if (way != IS_GONE || me->place.rank != team->size - 1)
-        ordered_say_left(team, me->place.rank, TEAM_LEFT);
-    return NULL;
 }
 
-static void start_team(uint32_t n)
+static void end_rank(struct rank *me)
 {
-    team = heap_alloc(team_bytes(n), HEAP_ALIGNMENT);
-    team_init(team, n, false);
-    memset(ranks, 0, sizeof ranks);
+    if (way != IS_GONE || me->place.rank != team->size - 1)
+        ordered_say_left(team, me->place.rank, TEAM_LEFT);
+}
+
+static void forget(void)
+{
     memset((void *)done, 0, sizeof done);
     memset((void *)many_done, 0, sizeof many_done);
     memset(errors, 0, sizeof errors);
     last_turn = n_turns = 0;
-}
-
-static void start_ranks(void (*body)(struct rank *me), unsigned seed)
-{
-    for (uint32_t rank = 0; rank < team->size; rank++) {
-        ranks[rank].place = (struct team_place){.team = team, .rank = rank};
-        ranks[rank].body = body;
-        ranks[rank].common = seed;
-        ranks[rank].seed = seed * 100 + rank;
-        pthread_create(&ranks[rank].thread, NULL, be_rank, &ranks[rank]);
-    }
-}
-
-/* What was wrong first, or NULL. */
-static const char *join_ranks(void)
-{
-    const char *wrong = NULL;
-
-    for (uint32_t rank = 0; rank < team->size; rank++) {
-        pthread_join(ranks[rank].thread, NULL);
-        if (wrong == NULL)
-            wrong = ranks[rank].wrong;
-    }
-    return wrong;
-}
-
-static const char *run(uint32_t n, void (*body)(struct rank *me), unsigned seed)
-{
-    const char *wrong;
-
-    start_team(n);
-    start_ranks(body, seed);
-    wrong = join_ranks();
-    team_free_blocks(team);
-    heap_free(team);
-    return wrong;
-}
-
-static void check(struct rank *me, bool held, const char *what)
-{
-    if (!held && me->wrong == NULL)
-        me->wrong = what;
-}
-
-static unsigned below(unsigned *seed, unsigned n)
-{
-    return (unsigned)rand_r(seed) % n;
-}
-
-static void dawdle(struct rank *me)
-{
-    unsigned what = below(&me->seed, 400);
-
-    if (what == 0)
-        usleep(300);
-    else if (what < 20)
-        sched_yield();
 }
 
 /* ---- One loop ---- */
@@ -263,13 +184,13 @@ static void take_turn(struct rank *me, size_t step, size_t place)
         check(me, turn > last_turn, "a turn out of order");
         last_turn = turn;
         n_turns++;
-        dawdle(me);
+        dawdle_once_in(me, 400);
     }
 }
 
 static void do_item(struct rank *me, size_t step, size_t i, bool is_ordered)
 {
-    dawdle(me);
+    dawdle_once_in(me, 400);
     atomic_fetch_add(&done[step][i], 1);
     if (is_ordered && (step + i) % 3 != 0)
         take_turn(me, step, i);
@@ -307,7 +228,7 @@ static void one_step(struct rank *me, size_t step)
     size_t n = below(&me->common, STEP_ITEMS + 1), chunk = below(&me->common, 6);
     int32_t schedule = (int32_t)below(&me->common, 3);
 
-    dawdle(me);
+    dawdle_once_in(me, 400);
     switch (what) {
     case 0:
         take_turn(me, step, me->place.rank);
@@ -405,8 +326,7 @@ static void test_old(uint32_t n)
     for (size_t k = 0; k < 200 * STEP_ITEMS && wrong == NULL; k++)
         wrong = done[k / STEP_ITEMS][k % STEP_ITEMS] == 1 ? NULL : "an item is not done once";
     test_str(NULL, wrong, "%u ranks: counts of loops pass 2^32", n);
-    team_free_blocks(team);
-    heap_free(team);
+    end_team();
 }
 
 /* ---- Waiting for room ---- */
@@ -493,8 +413,7 @@ static void test_room(uint32_t n)
         later = join_ranks();
         if (wrong == NULL)
             wrong = later != NULL ? later : wrong_end();
-        team_free_blocks(team);
-        heap_free(team);
+        end_team();
         test_str(NULL, wrong, "%u ranks: who is %u loops ahead waits for one that %s", n, TEAM_LOOPS,
                  ways[way]);
     }
@@ -580,8 +499,7 @@ static void test_misuse(void)
     test_refused(EPERM, "items of a map are no ranks", sharedmem_loop_begin(&(sharedmem_loop){0}, 3),
                  "a loop in a map");
     team_enter_thread(NULL);
-    team_free_blocks(team);
-    heap_free(team);
+    end_team();
     last_error = NULL;
 }
 
@@ -634,6 +552,9 @@ int main(void)
     sharedmem_set_uncaught(note_error);
     if (memory_enter(NULL) != 0)
         test_skip_all("no shared memory here");
+    hooks.new_team = forget;
+    hooks.begin = begin_rank;
+    hooks.end = end_rank;
     test_misuse();
     for (size_t i = 0; i < COUNT_OF(rank_counts); i++) {
         test_each_once(rank_counts[i]);

@@ -5,95 +5,21 @@
 #include "team/team.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "memory/heap.h"
 #include "memory/memory.h"
 #include "tap.h"
 #include "team/ordered.h"
 
-#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
-#define MAX_RANKS       32
+#include "rank_threads.h"
 
 static const uint32_t rank_counts[] = {1, 2, 4, 5, 8, MAX_RANKS};
 
-struct rank {
-    pthread_t thread;
-    struct team_place place;
-    void (*body)(struct rank *me);
-    unsigned seed;   /* its own: when it dawdles */
-    unsigned common; /* the same in all ranks: what they do */
-    const char *wrong;
-};
-
-static struct rank ranks[MAX_RANKS];
-static struct team_shared *team;
-
-static void *be_rank(void *argument)
+static void say_left(struct rank *me)
 {
-    struct rank *me = argument;
-
-    if (memory_enter(NULL) != 0)
-        return NULL;
-    atomic_store_explicit(&team->ranks[me->place.rank].member, member_my_id, memory_order_release);
-    team_enter_thread(&me->place);
-    me->body(me);
-    team_enter_thread(NULL);
     ordered_say_left(team, me->place.rank, TEAM_LEFT);
-    return NULL;
-}
-
-/* Returns what was wrong first, or NULL. */
-static const char *run(uint32_t n, void (*body)(struct rank *me), unsigned common)
-{
-    const char *wrong = NULL;
-
-    team = heap_alloc(team_bytes(n), HEAP_ALIGNMENT);
-    team_init(team, n, false);
-    memset(ranks, 0, sizeof ranks);
-    for (uint32_t rank = 0; rank < n; rank++) {
-        ranks[rank] = (struct rank){.place = {.team = team, .rank = rank},
-                                    .body = body,
-                                    .common = common,
-                                    .seed = common * 100 + rank};
-        pthread_create(&ranks[rank].thread, NULL, be_rank, &ranks[rank]);
-    }
-    for (uint32_t rank = 0; rank < n; rank++) {
-        pthread_join(ranks[rank].thread, NULL);
-        if (wrong == NULL)
-            wrong = ranks[rank].wrong;
-    }
-    team_free_blocks(team);
-    heap_free(team);
-    return wrong;
-}
-
-static uint64_t blocks_in_heap(void)
-{
-    struct heap_statistics statistics;
-
-    heap_statistics_read(&statistics);
-    return statistics.n_blocks;
-}
-
-static void check(struct rank *me, bool held, const char *what)
-{
-    if (!held && me->wrong == NULL)
-        me->wrong = what;
-}
-
-static void dawdle(struct rank *me)
-{
-    unsigned what = (unsigned)rand_r(&me->seed) % 100;
-
-    if (what == 0)
-        usleep(200);
-    else if (what < 10)
-        sched_yield();
 }
 
 /* ---- Values ---- */
@@ -186,7 +112,7 @@ static void many(struct rank *me)
         unsigned what = (unsigned)rand_r(&me->common) % 8;
         unsigned char byte = me->place.rank == 0 ? (unsigned char)k : 0;
 
-        dawdle(me);
+        dawdle_once_in(me, 100);
         if (what == 0)
             check(me, sharedmem_barrier() == 0, "a barrier failed");
         else if (what == 1)
@@ -349,6 +275,7 @@ int main(void)
     if (memory_enter(NULL) != 0)
         test_skip_all("no shared memory here");
     test_misuse();
+    hooks.end = say_left;
     for (size_t i = 0; i < COUNT_OF(rank_counts); i++) {
         test_values(rank_counts[i]);
         test_str(NULL, run(rank_counts[i], find_least, 0), "%u ranks: the least, and whose it is",
