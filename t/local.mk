@@ -20,6 +20,7 @@ unit_tests = \
 	t/limits.t \
 	t/lock.t \
 	t/loop.t \
+	t/loop-misuse.t \
 	t/member.t \
 	t/openmp.t \
 	t/options.t \
