@@ -28,6 +28,7 @@ unit_tests = \
 	t/pages.t \
 	t/parse.t \
 	t/process.t \
+	t/process-look.t \
 	t/progress.t \
 	t/reduce.t \
 	t/schedule.t \
@@ -40,6 +41,8 @@ unit_tests = \
 	t/smrrun-plan.t \
 	t/smrrun-program.t \
 	t/spawn.t \
+	t/spawn-fds.t \
+	t/spawn-signals.t \
 	t/supervise.t \
 	t/symbols.t \
 	t/text.t \
@@ -214,7 +217,7 @@ compiled_tests = $(unit_tests) $(launcher_tests) $(api_tests) $(long_tests) $(fa
 check_PROGRAMS += $(compiled_tests)
 dist_check_SCRIPTS += $(shell_tests)
 TESTS += $(compiled_tests) $(shell_tests)
-EXTRA_DIST += t/tap.sh t/ways.h t/rank_threads.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
+EXTRA_DIST += t/tap.sh t/ways.h t/rank_threads.h t/in_child.h t/spawn.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
 
 # Automake takes t/NAME.c for t/NAME.t, and LDADD, where nothing else is said.
 AM_DEFAULT_SOURCE_EXT = .c

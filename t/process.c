@@ -1,17 +1,14 @@
-/* Child processes: how their ends are seen, that they do not outlive who forked them, and who still lives. */
+/* Child processes: how their ends are seen, and whom they outlive, or not. */
 #include "config.h"
 
 #include "host/process.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -20,23 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "host/clock.h"
+#include "in_child.h"
 #include "tap.h"
-
-#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
-#define SECOND_NS       UINT64_C(1000000000)
-
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
-#endif
-
-/* For what runs in a child, whose checks count nowhere: they end in its exit status. */
-static bool all_held = true;
-
-static void held(bool is)
-{
-    all_held &= is;
-}
 
 static void hold_still(void *argument)
 {
@@ -45,28 +27,11 @@ static void hold_still(void *argument)
         pause();
 }
 
-static void end_process(struct process *process)
-{
-    struct process_end end;
-
-    test_kill(process->pid, SIGKILL);
-    while (process_reap(process, &end) == PROCESS_RUNS)
-        sched_yield();
-}
-
 static bool is_readable(int fd, int timeout_ms)
 {
     struct pollfd polled = {.fd = fd, .events = POLLIN};
 
     return poll(&polled, 1, timeout_ms) == 1;
-}
-
-static void await_end(struct process *process, struct process_end *end)
-{
-    if (process->end_fd >= 0)
-        is_readable(process->end_fd, -1);
-    while (process_reap(process, end) == PROCESS_RUNS)
-        sched_yield();
 }
 
 /* ---- Ends ---- */
@@ -287,39 +252,6 @@ static void test_without_fds(void)
 
 /* ---- Kernels that lack something, or refuse it ---- */
 
-/* From now on the kernel answers this call with this errno. Cannot be taken back: for children only. */
-static bool refuse_syscall(int number, int code)
-{
-    struct sock_filter rules[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)number, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)code),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {.len = COUNT_OF(rules), .filter = rules};
-
-    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
-}
-
-static bool refuse_fork(void)
-{
-    bool refused = refuse_syscall(SYS_clone, EAGAIN);
-
-#ifdef SYS_clone3
-    refused &= refuse_syscall(SYS_clone3, EAGAIN);
-#endif
-#ifdef SYS_fork
-    refused &= refuse_syscall(SYS_fork, EAGAIN);
-#endif
-    return refused;
-}
-
-static bool refuse_pidfd(void)
-{
-    return test_under_valgrind() || refuse_syscall(SYS_pidfd_open, ENOSYS);
-}
-
 static void test_everywhere(void)
 {
     test_without_fds();
@@ -342,25 +274,6 @@ static void test_refused_fork(void)
     held(test_int(EAGAIN, errno, "with errno"));
     held(test_ok(process.pid == 4711 && process.end_fd == 4712, "the process is untouched"));
     held(test_int(fds, test_fds(), "no fd is left open"));
-}
-
-/* Runs checks in a child that is refused something first. */
-static void test_refused(bool (*refuse)(void), void (*checks)(void), const char *name)
-{
-    pid_t child = fork();
-    int status;
-
-    if (child == 0) {
-        if (!refuse())
-            test_child_exit(77);
-        checks();
-        test_child_exit(all_held && test_children() == 0 ? 0 : 1);
-    }
-    waitpid(child, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-        test_skip("system calls cannot be refused here");
-    else
-        test_int(0, status, "%s: all is as it should be", name);
 }
 
 static bool refuse_pidfd_and_fork(void)
@@ -447,120 +360,41 @@ static void test_thread_ends(void)
     close(family.pipe_ends[1]);
 }
 
-/* ---- Who lives ---- */
+/* ---- A fork that outlives its caller ---- */
 
-static void test_self_lives(void)
-{
-    uint64_t now = clock_boot_ns();
-
-    errno = EDOM;
-    test_ok(process_lives(getpid(), now), "this process lives");
-    test_ok(process_lives(1, now), "so does the first of the system");
-    test_ok(!process_lives(getpid(), 0), "one of this pid that lived at boot does not");
-    test_ok(!process_lives(0x7ffffffe, now), "nor does a pid beyond all");
-    test_int(EDOM, errno, "errno is kept");
-}
-
-/* The start is known in ticks only: a process that notes the time at once must not seem to be a later one. */
-static void note_time(void *argument)
-{
-    uint64_t now = clock_boot_ns();
-
-    if (write(*(const int *)argument, &now, sizeof now) == sizeof now)
-        hold_still(NULL);
-}
-
-static void test_newborn_lives(void)
-{
-    int pipe_ends[2], alive = 0, rounds = 50;
-
-    test_int(0, pipe2(pipe_ends, O_CLOEXEC), "a pipe is made");
-    for (int i = 0; i < rounds; i++) {
-        struct process process;
-        uint64_t born;
-
-        process_fork(&process, note_time, &pipe_ends[1]);
-        alive += read(pipe_ends[0], &born, sizeof born) == sizeof born && process_lives(process.pid, born);
-        end_process(&process);
-    }
-    close(pipe_ends[0]);
-    close(pipe_ends[1]);
-    test_int(rounds, alive, "children live from their first moment on");
-}
-
-static void test_dead_children(void)
-{
-    uint64_t before = clock_boot_ns();
-    struct process process;
-    struct process_end end;
-    siginfo_t info;
-
-    process_fork(&process, hold_still, NULL);
-    test_ok(process_lives(process.pid, clock_boot_ns()), "a child lives");
-    test_ok(before < SECOND_NS || !process_lives(process.pid, before - SECOND_NS),
-            "it is not one that lived a second before it was born");
-    test_kill(process.pid, SIGKILL);
-    waitid(P_PID, (id_t)process.pid, &info, WEXITED | WNOWAIT);
-    test_ok(!process_lives(process.pid, clock_boot_ns()), "a zombie does not live");
-    await_end(&process, &end);
-    test_ok(!process_lives(process.pid, clock_boot_ns()), "nor one that was reaped");
-}
-
-static void take_odd_name(void *argument)
-{
-    prctl(PR_SET_NAME, ") Z 1 (2) Z 3");
-    say_and_hold_still(argument);
-}
-
-static void test_odd_name(void)
-{
-    struct process process;
-    int pipe_ends[2];
-    char byte;
-
-    test_int(0, pipe2(pipe_ends, O_CLOEXEC), "a pipe is made");
-    process_fork(&process, take_odd_name, pipe_ends);
-    test_int(1, read(pipe_ends[0], &byte, 1), "a child takes a name like a line of /proc");
-    test_ok(process_lives(process.pid, clock_boot_ns()), "it lives all the same");
-    end_process(&process);
-    close(pipe_ends[0]);
-    close(pipe_ends[1]);
-}
-
-struct thread_life {
-    pthread_barrier_t known, asked;
-    pid_t tid;
+struct apart {
+    int question[2], answer[2];
 };
 
-static void *live_a_while(void *argument)
+static void answer_when_asked(void *argument)
 {
-    struct thread_life *life = argument;
+    const struct apart *apart = argument;
+    int signal = -1;
+    char byte;
 
-    life->tid = (pid_t)syscall(SYS_gettid);
-    pthread_barrier_wait(&life->known);
-    pthread_barrier_wait(&life->asked);
-    return NULL;
+    if (read(apart->question[0], &byte, 1) == 1 && prctl(PR_GET_PDEATHSIG, &signal) == 0 && signal == 0)
+        (void)!write(apart->answer[1], "!", 1);
 }
 
-static void test_thread_lives(void)
+static void test_fork_apart(void)
 {
-    struct thread_life life;
-    pthread_t thread;
+    struct process process;
+    struct apart apart;
+    pid_t middle;
+    char byte;
 
-    pthread_barrier_init(&life.known, NULL, 2);
-    pthread_barrier_init(&life.asked, NULL, 2);
-    pthread_create(&thread, NULL, live_a_while, &life);
-    pthread_barrier_wait(&life.known);
-    test_ok(process_lives(life.tid, clock_boot_ns()), "a thread lives");
-    test_ok(!process_lives(life.tid, 0), "one of this tid that lived at boot does not");
-    pthread_barrier_wait(&life.asked);
-    pthread_join(thread, NULL);
-    /* Who joins may be a moment ahead of the thread's very end. */
-    while (process_lives(life.tid, clock_boot_ns()))
-        sched_yield();
-    test_ok(true, "a thread that was joined does not live");
-    pthread_barrier_destroy(&life.known);
-    pthread_barrier_destroy(&life.asked);
+    test_ok(pipe2(apart.question, O_CLOEXEC) == 0 && pipe2(apart.answer, O_CLOEXEC) == 0, "pipes are made");
+    middle = fork_surely();
+    if (middle == 0)
+        test_child_exit(process_fork_apart(&process, answer_when_asked, &apart));
+    test_int(middle, waitpid(middle, NULL, 0), "a child has forked apart and ended");
+    close(apart.answer[1]);
+    test_int(1, write(apart.question[1], "?", 1), "its child is asked");
+    test_int(1, read(apart.answer[0], &byte, 1), "and answers");
+    test_ok(waitpid(-1, NULL, 0) > 0, "it ends");
+    close(apart.question[0]);
+    close(apart.question[1]);
+    close(apart.answer[0]);
 }
 
 /* ---- Names ---- */
@@ -611,11 +445,7 @@ int main(void)
     test_everywhere();
     test_parent_is_killed();
     test_thread_ends();
-    test_self_lives();
-    test_newborn_lives();
-    test_dead_children();
-    test_odd_name();
-    test_thread_lives();
+    test_fork_apart();
     test_signal_names();
     test_int(fds, test_fds(), "no fd is left open");
     return test_end();

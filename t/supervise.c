@@ -3,11 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -18,28 +15,16 @@
 
 #include "host/clock.h"
 #include "host/doorbell.h"
+#include "in_child.h"
 #include "memory/member.h"
 #include "memory/memory.h"
 #include "tap.h"
 
-#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
-#define SECOND_NS       UINT64_C(1000000000)
-#define MAX_CHILDREN    100
+#define SECOND_NS    UINT64_C(1000000000)
+#define MAX_CHILDREN 100
 
 /* An end that is not told by then is lost. */
 #define PATIENCE_NS (20 * SECOND_NS)
-
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
-#endif
-
-/* For what runs in a child, whose checks count nowhere: they end in its exit status. */
-static bool all_held = true;
-
-static void held(bool is)
-{
-    all_held &= is;
-}
 
 /* ---- What was told ---- */
 
@@ -431,20 +416,6 @@ static void test_membership(void (*body)(void *argument), enum process_how how, 
 
 /* ---- Kernels without pidfds ---- */
 
-static bool refuse_pidfd(void)
-{
-    struct sock_filter rules[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog program = {.len = COUNT_OF(rules), .filter = rules};
-
-    return test_under_valgrind() || (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-                                     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
-}
-
 static void test_everywhere(void)
 {
     int fds = test_fds();
@@ -462,30 +433,17 @@ static void test_everywhere(void)
     held(test_int(fds, test_fds(), "no fd is left open"));
 }
 
-static void test_without_pidfd(void)
+static void test_without_pidfds(void)
 {
-    pid_t child = fork();
-    int status;
-
-    if (child == 0) {
-        if (!refuse_pidfd())
-            test_child_exit(77);
-        prctl(PR_SET_CHILD_SUBREAPER, 1);
-        test_everywhere();
-        test_child_exit(all_held && test_children() == 0 ? 0 : 1);
-    }
-    waitpid(child, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-        test_skip("system calls cannot be refused here");
-    else
-        test_int(0, status, "without pidfds all is as it should be");
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    test_everywhere();
 }
 
 int main(void)
 {
     test_begin(180);
     setenv("SHAREDMEM_HEAP", "64M", 1);
-    test_without_pidfd();
+    test_refused(refuse_pidfd, test_without_pidfds, "without pidfds");
     test_everywhere();
     test_membership(become_and_leave, PROCESS_EXITED, "a member that leaves");
     test_membership(become_and_die, PROCESS_SIGNALLED, "a member that dies");
