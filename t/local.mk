@@ -38,6 +38,7 @@ unit_tests = \
 	t/smrrun-line.t \
 	t/smrrun-options.t \
 	t/smrrun-output.t \
+	t/smrrun-output-ranks.t \
 	t/smrrun-plan.t \
 	t/smrrun-program.t \
 	t/spawn.t \
@@ -60,6 +61,8 @@ t_smrrun_options_t_CPPFLAGS = $(tools_cppflags)
 t_smrrun_options_t_LDADD = $(tools_libraries)
 t_smrrun_output_t_CPPFLAGS = $(tools_cppflags)
 t_smrrun_output_t_LDADD = $(tools_libraries)
+t_smrrun_output_ranks_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_output_ranks_t_LDADD = $(tools_libraries)
 t_smrrun_plan_t_CPPFLAGS = $(tools_cppflags)
 t_smrrun_plan_t_LDADD = $(tools_libraries)
 t_smrrun_program_t_CPPFLAGS = $(tools_cppflags)
@@ -145,6 +148,10 @@ t_api_failure_t_LDADD = $(api_libraries)
 t_api_failure_t_LDFLAGS = $(api_ldflags) -rdynamic
 t_api_numeric_t_LDADD = $(api_libraries) -lm
 t_api_numeric_t_LDFLAGS = $(api_ldflags)
+t_api_numeric_sort_t_LDADD = $(api_libraries) -lm
+t_api_numeric_sort_t_LDFLAGS = $(api_ldflags)
+t_api_numeric_sum_t_LDADD = $(api_libraries) -lm
+t_api_numeric_sum_t_LDFLAGS = $(api_ldflags)
 t_api_master_t_LDADD = $(api_libraries)
 t_api_master_t_LDFLAGS = $(api_ldflags)
 t_api_mend_t_LDADD = $(api_libraries)
@@ -173,6 +180,8 @@ t_api_openmp_t_LDFLAGS = $(api_ldflags)
 # The same, but not for valgrind, where each takes minutes.
 long_tests = \
 	t/api-numeric.t \
+	t/api-numeric-sort.t \
+	t/api-numeric-sum.t \
 	t/api-retries.t
 
 # Deaths between any two stores, in a library that can die there. Each with
@@ -217,7 +226,7 @@ compiled_tests = $(unit_tests) $(launcher_tests) $(api_tests) $(long_tests) $(fa
 check_PROGRAMS += $(compiled_tests)
 dist_check_SCRIPTS += $(shell_tests)
 TESTS += $(compiled_tests) $(shell_tests)
-EXTRA_DIST += t/tap.sh t/ways.h t/rank_threads.h t/in_child.h t/spawn.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
+EXTRA_DIST += t/tap.sh t/ways.h t/rank_threads.h t/in_child.h t/spawn.h t/numeric.h t/smrrun-output.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
 
 # Automake takes t/NAME.c for t/NAME.t, and LDADD, where nothing else is said.
 AM_DEFAULT_SOURCE_EXT = .c
