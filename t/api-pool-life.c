@@ -15,27 +15,10 @@
 
 #include <sharedmem.h>
 
+#include "pool.h"
 #include "tap.h"
 
 #define NP 3
-
-static int twice(size_t i, void *result, void *context)
-{
-    (void)context;
-    *(size_t *)result = 2 * i;
-    return 0;
-}
-
-static bool map_is_right(sharedmem_pool *pool, int np, size_t n)
-{
-    size_t results[500] = {0};
-    bool good = sharedmem_map(n, twice, NULL, .pool = pool, .np = np, .results = results,
-                              .result_size = sizeof *results) == 0;
-
-    for (size_t i = 0; i < n; i++)
-        good &= results[i] == 2 * i;
-    return good;
-}
 
 static int give_pid(size_t i, void *result, void *context)
 {

@@ -94,7 +94,9 @@ api_tests = \
 	t/api-core.t \
 	t/api-errors.t \
 	t/api-failure.t \
+	t/api-limits.t \
 	t/api-loop.t \
+	t/api-loop-failure.t \
 	t/api-map.t \
 	t/api-nesting.t \
 	t/api-master.t \
@@ -144,6 +146,10 @@ t_api_errors_t_LDADD = $(api_libraries)
 t_api_errors_t_LDFLAGS = $(api_ldflags)
 t_api_loop_t_LDADD = $(api_libraries)
 t_api_loop_t_LDFLAGS = $(api_ldflags)
+t_api_limits_t_LDADD = $(api_libraries)
+t_api_limits_t_LDFLAGS = $(api_ldflags)
+t_api_loop_failure_t_LDADD = $(api_libraries)
+t_api_loop_failure_t_LDFLAGS = $(api_ldflags)
 t_api_failure_t_LDADD = $(api_libraries)
 t_api_failure_t_LDFLAGS = $(api_ldflags) -rdynamic
 t_api_numeric_t_LDADD = $(api_libraries) -lm
@@ -226,7 +232,7 @@ compiled_tests = $(unit_tests) $(launcher_tests) $(api_tests) $(long_tests) $(fa
 check_PROGRAMS += $(compiled_tests)
 dist_check_SCRIPTS += $(shell_tests)
 TESTS += $(compiled_tests) $(shell_tests)
-EXTRA_DIST += t/tap.sh t/ways.h t/rank_threads.h t/in_child.h t/spawn.h t/numeric.h t/smrrun-output.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
+EXTRA_DIST += t/tap.sh t/ways.h t/rank_threads.h t/in_child.h t/spawn.h t/numeric.h t/pool.h t/smrrun-output.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
 
 # Automake takes t/NAME.c for t/NAME.t, and LDADD, where nothing else is said.
 AM_DEFAULT_SOURCE_EXT = .c
