@@ -19,31 +19,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "crash.h"
 #include "tap.h"
-
-#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
-
-/* Exported, so that dladdr() knows its name; and what it does wrong is none of UBSan's business. */
-#define NAMED __attribute__((visibility("default"), noinline, no_sanitize("undefined")))
-
-static struct crash_shared *slot;
 
 /* ---- Ways to crash; each is named in the traceback ---- */
 
-/* After the fault, so that no call is the last one of its function: a jump would leave no frame. */
-static volatile int after;
-static int *volatile null_pointer;
 static int *volatile wild_pointer = (int *)4080;
 static int *volatile not_canonical = (int *)0xdeadbeefdeadbeef;
 static volatile int zero, dividend = 7;
 static volatile bool ends;
 static void (*volatile null_function)(void);
 
-NAMED void crash_null(void);
 NAMED void crash_wild(void);
 NAMED void crash_not_canonical(void);
 NAMED void crash_bus(void);
-NAMED void crash_abort(void);
 NAMED void crash_raise_fpe(void);
 NAMED void crash_divide(void);
 NAMED void crash_trap(void);
@@ -54,14 +43,7 @@ NAMED void crash_call_data(void);
 NAMED int crash_recursion(int depth);
 NAMED void crash_overflow(void);
 NAMED void crash_big_frame(void);
-NAMED void crash_outer(void (*crash)(void));
 NAMED void *crash_in_thread(void *barrier);
-
-void crash_null(void)
-{
-    *null_pointer = 1;
-    after++;
-}
 
 void crash_wild(void)
 {
@@ -82,11 +64,6 @@ void crash_bus(void)
 
     *nothing = 1;
     after++;
-}
-
-void crash_abort(void)
-{
-    abort();
 }
 
 void crash_raise_fpe(void)
@@ -156,61 +133,6 @@ void crash_big_frame(void)
     array = __builtin_alloca(limit.rlim_cur + (1 << 20));
     array[1 << 19] = 1;
     after++;
-}
-
-void crash_outer(void (*crash)(void))
-{
-    crash();
-    after++;
-}
-
-/* ---- Children ---- */
-
-static bool is_default(int signal)
-{
-    struct sigaction action;
-
-    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_DFL;
-}
-
-static _Noreturn void run_and_exit(void (*crash)(void))
-{
-    crash_outer(crash);
-    test_child_exit(99);
-}
-
-/* Forks a child with a cleared slot that crashes so. */
-static pid_t fork_crash(void (*crash)(void))
-{
-    pid_t child;
-
-    memset(slot, 0, sizeof *slot);
-    child = fork();
-    if (child == 0) {
-        crash_install(slot);
-        run_and_exit(crash);
-    }
-    return child;
-}
-
-/* Collects the child; what stopped gets a SIGSEGV from here. */
-static int await(pid_t child)
-{
-    int status = -1;
-
-    while (waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status)) {
-        test_kill(child, SIGSEGV);
-        test_kill(child, SIGCONT);
-    }
-    return status;
-}
-
-static const char *text_of(const struct crash_shared *from)
-{
-    static char text[3072];
-
-    crash_format(from, text, sizeof text);
-    return text;
 }
 
 #ifdef __x86_64__
@@ -369,75 +291,6 @@ static void test_same_death(void (*crash)(void), int signal, const char *name)
         test_int(with[0].info.si_pid, with[1].info.si_pid, "%s: from the same sender", name);
 }
 
-/* ---- Who has handlers, keeps them ---- */
-
-static void leave_with_7(int signal)
-{
-    (void)signal;
-    test_child_exit(7);
-}
-
-static void user_handles(void)
-{
-    signal(SIGSEGV, leave_with_7);
-    signal(SIGFPE, SIG_IGN);
-    crash_install(slot);
-    raise(SIGFPE);
-    raise(SIGSEGV);
-}
-
-static void user_handles_later(void)
-{
-    crash_install(slot);
-    signal(SIGSEGV, leave_with_7);
-    raise(SIGSEGV);
-}
-
-static void user_has_stack(void)
-{
-    static char memory[65536];
-    stack_t mine = {.ss_sp = memory, .ss_size = sizeof memory}, now;
-
-    sigaltstack(&mine, NULL);
-    crash_install(slot);
-    sigaltstack(NULL, &now);
-    test_child_exit(now.ss_sp == memory ? 7 : 8);
-}
-
-static void keeps_errno(void)
-{
-    errno = EDOM;
-    crash_prepare();
-    crash_install(slot);
-    test_child_exit(errno == EDOM ? 7 : 8);
-}
-
-/* Runs the body, that installs itself. Returns the status. */
-static int run(void (*body)(void))
-{
-    pid_t child;
-
-    memset(slot, 0, 2 * sizeof *slot);
-    child = fork();
-    if (child == 0)
-        run_and_exit(body);
-    return await(child);
-}
-
-static bool left_by(int status, int code)
-{
-    return WIFEXITED(status) && WEXITSTATUS(status) == code;
-}
-
-static void test_users(void)
-{
-    test_ok(left_by(run(user_handles), 7), "a handler that was there stays, and what was ignored too");
-    test_int(0, crash_format(slot, (char[64]){0}, 64), "there is no traceback then");
-    test_ok(left_by(run(user_handles_later), 7), "a handler may be set later");
-    test_ok(left_by(run(user_has_stack), 7), "an alternate stack that was there stays");
-    test_ok(left_by(run(keeps_errno), 7), "errno is kept");
-}
-
 /* ---- Forks and threads of a worker ---- */
 
 static _Noreturn void end_as(pid_t child)
@@ -569,131 +422,6 @@ static void test_lost_stacks(void)
 
 #endif
 
-/* ---- Text ---- */
-
-static int count_lines(const char *text)
-{
-    int lines = 0;
-
-    for (; *text != '\0'; text++)
-        lines += *text == '\n';
-    return lines;
-}
-
-/* At the ends one by one. */
-static size_t next_size(size_t size, size_t all)
-{
-    size_t most = test_under_valgrind() ? 10 : 100, step = test_under_valgrind() ? 97 : 13;
-
-    return size < most || size + most / 5 > all ? size + 1 : size + step;
-}
-
-/* In any size the lines are the first of those in full, and nothing is written past the end. */
-static void test_sizes(void)
-{
-    char full[3072], text[3072];
-    int all = crash_format(slot, full, sizeof full);
-    bool fits = true;
-
-    test_int(all, count_lines(full), "a traceback's lines are counted");
-    for (size_t size = 0; size <= strlen(full) + 1; size = next_size(size, strlen(full))) {
-        int lines;
-
-        memset(text, '#', sizeof text);
-        lines = crash_format(slot, text, size);
-        if (size == 0) {
-            fits &= lines == 0 && text[0] == '#';
-            continue;
-        }
-        fits &= memchr(text, '\0', size) != NULL && text[size] == '#';
-        fits &= strncmp(full, text, strlen(text)) == 0 && count_lines(text) == lines;
-        fits &= lines == 0 ? text[0] == '\0' : text[strlen(text) - 1] == '\n';
-        fits &= (lines == all) == (size == strlen(full) + 1);
-    }
-    test_ok(fits, "in any size there are whole lines only");
-}
-
-static void test_repeats(void)
-{
-    char text[512];
-
-    memset(slot, 0, sizeof *slot);
-    for (int i = 0; i < 9; i++)
-        slot->pcs[i] = i < 2 || i > 6 ? 16 : 32;
-    slot->n_pcs = 9;
-    test_int(6, crash_format(slot, text, sizeof text), "repeated frames are lines");
-    test_str("  #0 0x10\n  ... 1 more\n  #2 0x20\n  ... 4 more\n  #7 0x10\n  ... 1 more\n", text,
-             "that count them");
-}
-
-static void test_garbage(void)
-{
-    char text[4096];
-
-    memset(slot, 0, sizeof *slot);
-    test_int(0, crash_format(slot, text, sizeof text), "an empty slot has no lines");
-    test_str("", text, "and no text");
-    test_ok(!crash_is_stack_overflow(slot), "nor was its stack used up");
-    memset(slot, 0xff, sizeof *slot);
-    for (int i = 0; i < CRASH_PCS; i++)
-        slot->pcs[i] = (uint64_t)i << (i % 61);
-    test_int(count_lines((crash_format(slot, text, sizeof text), text)),
-             crash_format(slot, text, sizeof text), "a slot of garbage has lines");
-    test_ok(count_lines(text) >= 32, "no more than there is room for");
-    test_ok(!crash_is_stack_overflow(slot), "and no stack overflow");
-}
-
-static const struct {
-    int signal, code;
-    uint64_t address, sp, top;
-    bool overflow;
-    const char *name;
-} overflows[] = {
-    {SIGBUS, 1, 0x7000000, 0x7000010, 0x7800000, false, "another signal"},
-    {SIGSEGV, 0, 0x7000000, 0x7000010, 0x7800000, false, "a signal that was sent"},
-    {SIGSEGV, 1, 0, 0x7000010, 0x7800000, false, "a null pointer"},
-    {SIGSEGV, 1, 0x6fe0000, 0x7000010, 0x7800000, false, "far below"},
-    {SIGSEGV, 1, 0x7800000, 0x7000010, 0x7800000, false, "above the stack"},
-    {SIGSEGV, 1, 0x7000000, 0x7000010, 0, false, "another thread"},
-    {SIGSEGV, 1, 0, 16, UINT64_C(0x7ffc00000000), false, "a stack pointer that was overwritten"},
-    {SIGSEGV, 1, 0x7000000, 0x7900000, 0x7800000, false, "a stack pointer above the stack"},
-    {SIGSEGV, 1, 0x7000008, 0x7000010, 0x7800000, true, "a call"},
-    {SIGSEGV, 1, 0x7000010, 0x7000010, 0x7800000, true, "a variable"},
-    {SIGSEGV, 1, 0x7300000, 0x7000010, 0x7800000, true, "a large array"},
-};
-
-static void test_overflows(void)
-{
-    for (size_t i = 0; i < COUNT_OF(overflows); i++) {
-        struct crash_shared fault = {.signal = overflows[i].signal,
-                                     .code = overflows[i].code,
-                                     .fault_address = overflows[i].address,
-                                     .stack_pointer = overflows[i].sp,
-                                     .stack_top = overflows[i].top};
-
-        test_int(overflows[i].overflow, crash_is_stack_overflow(&fault), "stack overflow: %s",
-                 overflows[i].name);
-    }
-}
-
-/* Where main has no name, as in most programs, the C library's part is known by its base. */
-static void test_nameless_main(void)
-{
-    uint64_t start = (uintptr_t)dlsym(RTLD_DEFAULT, "__libc_start_main") + 1;
-    char text[512];
-
-    memset(slot, 0, sizeof *slot);
-    slot->pcs[0] = (uintptr_t)crash_null + 1;
-    slot->pcs[1] = (uintptr_t)dlsym(RTLD_DEFAULT, "gnu_get_libc_version") + 1;
-    slot->pcs[2] = 16;
-    slot->pcs[3] = slot->pcs[1];
-    slot->pcs[4] = start;
-    slot->pcs[5] = slot->pcs[0];
-    slot->n_pcs = 6;
-    test_int(3, crash_format(slot, text, sizeof text), "what calls main is left out");
-    test_has("#1 gnu_get_libc_version+0x1 (libc", text, "what it calls is not");
-}
-
 NAMED int main(void)
 {
     const struct rlimit no_core = {0, 0};
@@ -701,7 +429,7 @@ NAMED int main(void)
 
     test_begin(60);
     setrlimit(RLIMIT_CORE, &no_core);
-    slot = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    make_slot();
     fds = test_fds();
     crash_prepare();
     crash_prepare();
@@ -712,17 +440,8 @@ NAMED int main(void)
     test_same_death(crash_trap, TRAP, "a trap, traced");
     test_same_death(crash_abort, SIGABRT, "abort(), traced");
     test_same_death(crash_raise_fpe, SIGFPE, "SIGFPE raised, traced");
-    test_users();
     test_families();
     test_lost_stacks();
-    if (is_default(SIGABRT)) {
-        await(fork_crash(crash_abort));
-        test_sizes();
-    }
-    test_nameless_main();
-    test_repeats();
-    test_garbage();
-    test_overflows();
     test_int(fds, test_fds(), "no fd is left open");
     return test_end();
 }

@@ -8,6 +8,8 @@ unit_tests = \
 	t/binding_plan.t \
 	t/cpu_count.t \
 	t/crash.t \
+	t/crash-text.t \
+	t/crash-users.t \
 	t/collective.t \
 	t/critical.t \
 	t/descendants.t \
@@ -80,6 +82,7 @@ t_rank_LDADD = libsharedmem.la
 t_rank_LDFLAGS = $(api_ldflags)
 # Its functions are found by name.
 t_crash_t_LDFLAGS = $(AM_LDFLAGS) -rdynamic
+t_crash_text_t_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 t_symbols_t_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 
 # What users have, the public header and the shared library. Each with
@@ -232,7 +235,7 @@ compiled_tests = $(unit_tests) $(launcher_tests) $(api_tests) $(long_tests) $(fa
 check_PROGRAMS += $(compiled_tests)
 dist_check_SCRIPTS += $(shell_tests)
 TESTS += $(compiled_tests) $(shell_tests)
-EXTRA_DIST += t/tap.sh t/ways.h t/rank_threads.h t/in_child.h t/spawn.h t/numeric.h t/pool.h t/smrrun-output.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
+EXTRA_DIST += t/tap.sh t/ways.h t/rank_threads.h t/crash.h t/in_child.h t/spawn.h t/numeric.h t/pool.h t/smrrun-output.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
 
 # Automake takes t/NAME.c for t/NAME.t, and LDADD, where nothing else is said.
 AM_DEFAULT_SOURCE_EXT = .c
