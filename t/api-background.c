@@ -418,8 +418,7 @@ static void test_forked_child(const struct way *way)
         test_child_exit(test_fds() > fds ? 2 : 0);
     }
     waitpid(pid, &status, 0);
-    test_int(0, status, "%s: a copy of the program cannot wait for it: EPERM; and then has no file of it",
-             way->name);
+    test_int(0, status, "%s: a copy of the program cannot wait for it: EPERM; nor has its files", way->name);
     atomic_store(&shared->stage, 2);
     test_ok(sharedmem_background_wait(call, NULL) == 0 && result == 42, "%s: and takes nothing with it",
             way->name);

@@ -217,9 +217,9 @@ static void bcast_once(unsigned rank, unsigned char *data, size_t bytes, unsigne
 static int bcast_sizes(size_t rank, void *result, void *context)
 {
     static const size_t sizes[] = {0, 1, 8, 31, 4096, (1 << 20) + 1};
-    unsigned size = (unsigned)sharedmem_size(), few = test_under_valgrind() ? 2 : 8;
-    unsigned step = size > few ? size / 3 : 1;
-    size_t most = (size_t)(test_under_valgrind() ? 3 : 10) << 20;
+    bool few = test_under_valgrind();
+    unsigned size = (unsigned)sharedmem_size(), step = size > (few ? 2u : 8u) ? size / 3 : 1;
+    size_t most = (size_t)(few ? 3 : 10) << 20;
     unsigned char *private = malloc(most), *own = sharedmem_malloc(most);
 
     (void)result;
@@ -426,7 +426,7 @@ static int call_in_map(size_t i, void *result, void *context)
 
 static void test_misuse(void)
 {
-    static const int calls[] = {0, 1, 2, 5};
+    static int calls[] = {0, 1, 2, 5};
 
     sharedmem_set_uncaught(note);
     test_bad_arguments();
@@ -437,10 +437,9 @@ static void test_misuse(void)
     sharedmem_set_debug(false);
     sharedmem_set_uncaught(sharedmem_uncaught);
     for (size_t i = 0; i < COUNT_OF(calls); i++) {
-        int call = calls[i];
         sharedmem_error error;
 
-        test_int(-1, sharedmem_map(2, call_in_map, &call, .np = 2, .error = &error), "in a map");
+        test_int(-1, sharedmem_map(2, call_in_map, &calls[i], .np = 2, .error = &error), "in a map");
         errno = error.code;
         note(&error);
         check_told(EPERM, "items of a map may run one after the other");

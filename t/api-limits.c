@@ -1,6 +1,6 @@
 /*
- * What a map says where a limit of the system keeps it from its work, and what to raise. Each limit is set in a
- * child; root is not held by RLIMIT_NPROC, so that child is another user.
+ * What a map says where a limit of the system keeps it from its work, and what to raise. Each limit is set in
+ * a child; root is not held by RLIMIT_NPROC, so that child is another user.
  */
 #include <errno.h>
 #include <stdlib.h>

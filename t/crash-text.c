@@ -1,4 +1,4 @@
-/* Tracebacks as text, whatever is in the slot and however little room there is; and what a stack overflow is. */
+/* Tracebacks as text, whatever is in the slot and however little room; and what a stack overflow is. */
 #include "host/crash.h"
 
 #include <dlfcn.h>

@@ -1,4 +1,4 @@
-/* Programs that have handlers and stacks for signals of their own: these stay, where they were or come later. */
+/* Programs that have handlers and stacks for signals of their own: these stay, be they older or younger. */
 #include "host/crash.h"
 
 #include <errno.h>

@@ -3,8 +3,8 @@
 #define HOST_MODULES_H
 
 /*
- * How many objects this process has ever loaded: it rises with each dlopen(3) that loads one, and never falls.
- * Takes the loader's lock, for a moment.
+ * How many objects this process has ever loaded: it rises with each dlopen(3) that loads one, and never
+ * falls. Takes the loader's lock, for a moment.
  */
 unsigned long long modules_loaded(void);
 

@@ -26,7 +26,8 @@ int crew_check_backend(const char *call, int32_t backend, sharedmem_error *error
     if (backend >= SHAREDMEM_PROCESSES && backend <= SHAREDMEM_SERIAL)
         return 0;
     return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
-                     "%s: .backend is none of SHAREDMEM_PROCESSES, SHAREDMEM_THREADS, SHAREDMEM_SERIAL", call);
+                     "%s: .backend is none of SHAREDMEM_PROCESSES, SHAREDMEM_THREADS, SHAREDMEM_SERIAL",
+                     call);
 }
 
 /* Puts what sharedmem_fail() was told behind the sentence in error->message. */

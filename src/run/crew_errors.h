@@ -6,7 +6,7 @@
 #include "team/supervise.h"
 #include "team/team.h"
 
-/* What callers give, checked. Each returns 0, or -1 with errno EINVAL and error; call: "map", for the message. */
+/* What callers give, checked. Each returns 0, or -1 with errno EINVAL and error. call: "map", to be named. */
 
 /* How many workers; 0: as many as there are cores. name: what the caller knows it by, ".np". */
 int crew_check_np(const char *call, const char *name, int64_t np, sharedmem_error *error);

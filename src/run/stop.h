@@ -14,9 +14,9 @@
 uint32_t stop_count(void);
 
 /*
- * Whether a call of this thread is to stop: it was told so as team, which does the call's work; or the process
- * was, since stop_count() gave stops_at_start; or what the call is a part of, outer, the thread's place in
- * another team, or NULL.
+ * Whether a call of this thread is to stop: it was told so as team, which does the call's work; or the
+ * process was, since stop_count() gave stops_at_start; or what the call is a part of: outer, the thread's
+ * place in another team, or NULL.
  */
 bool stop_is_told(const struct team_shared *team, uint32_t stops_at_start, const struct team_place *outer);
 

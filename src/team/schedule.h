@@ -18,7 +18,7 @@
  */
 #define SCHEDULE_MAX_ITEMS ((size_t)1 << 48)
 
-/* What callers give, checked. Each returns 0, or -1 with errno EINVAL and error; call: "map", for the message. */
+/* What callers give, checked. Each returns 0, or -1 with errno EINVAL and error. call: "map", to be named. */
 int schedule_check_n(const char *call, size_t n, sharedmem_error *error);
 int schedule_check_kind(const char *call, int32_t kind, sharedmem_error *error);
 
