@@ -4,13 +4,16 @@ dist_man_MANS += \
 	doc/sharedmem_all.3 \
 	doc/sharedmem_array.3 \
 	doc/sharedmem_background_start.3 \
+	doc/sharedmem_counter.3 \
 	doc/sharedmem_cpu_count.3 \
 	doc/sharedmem_critical.3 \
 	doc/sharedmem_error.3 \
 	doc/sharedmem_loop.3 \
 	doc/sharedmem_malloc.3 \
 	doc/sharedmem_map.3 \
+	doc/sharedmem_mutex.3 \
 	doc/sharedmem_parallel.3 \
+	doc/sharedmem_place.3 \
 	doc/sharedmem_pool_create.3 \
 	doc/sharedmem_progress_bar.3 \
 	doc/sharedmem_rank.3 \
@@ -27,20 +30,43 @@ names_of_all = \
 	doc/links/sharedmem_bcast.3 \
 	doc/links/sharedmem_bcast_at.3 \
 	doc/links/sharedmem_team_calloc.3 \
-	doc/links/sharedmem_team_calloc_at.3
+	doc/links/sharedmem_team_calloc_at.3 \
+	doc/links/sharedmem_team_empty.3 \
+	doc/links/sharedmem_team_empty_at.3 \
+	doc/links/sharedmem_team_full.3 \
+	doc/links/sharedmem_team_full_at.3
 names_of_array = \
 	doc/links/sharedmem_array_nbytes.3 \
 	doc/links/sharedmem_array_size.3 \
 	doc/links/sharedmem_copy.3 \
+	doc/links/sharedmem_copy_into.3 \
+	doc/links/sharedmem_element.3 \
 	doc/links/sharedmem_empty.3 \
 	doc/links/sharedmem_empty_like.3 \
+	doc/links/sharedmem_fromiter.3 \
 	doc/links/sharedmem_full.3 \
 	doc/links/sharedmem_full_like.3 \
+	doc/links/sharedmem_index.3 \
+	doc/links/sharedmem_is_contiguous.3 \
 	doc/links/sharedmem_itemsize.3 \
 	doc/links/sharedmem_memdup.3 \
 	doc/links/sharedmem_new.3 \
+	doc/links/sharedmem_reshape.3 \
+	doc/links/sharedmem_slice.3 \
 	doc/links/sharedmem_strdup.3 \
+	doc/links/sharedmem_transpose.3 \
 	doc/links/sharedmem_wrap.3
+names_of_counter = \
+	doc/links/sharedmem_counter_add.3 \
+	doc/links/sharedmem_counter_add_at.3 \
+	doc/links/sharedmem_counter_read.3 \
+	doc/links/sharedmem_counter_read_at.3 \
+	doc/links/sharedmem_counter_set.3 \
+	doc/links/sharedmem_counter_set_at.3 \
+	doc/links/sharedmem_counter_timedwait.3 \
+	doc/links/sharedmem_counter_timedwait_at.3 \
+	doc/links/sharedmem_counter_wait.3 \
+	doc/links/sharedmem_counter_wait_at.3
 names_of_cpu_count = \
 	doc/links/sharedmem_available_memory.3 \
 	doc/links/sharedmem_cpu_count_source.3 \
@@ -75,6 +101,7 @@ names_of_malloc = \
 	doc/links/sharedmem_calloc.3 \
 	doc/links/sharedmem_free.3 \
 	doc/links/sharedmem_heap_check.3 \
+	doc/links/sharedmem_heap_statistics_read.3 \
 	doc/links/sharedmem_is_shared.3 \
 	doc/links/sharedmem_realloc.3 \
 	doc/links/sharedmem_usable_size.3
@@ -87,6 +114,18 @@ names_of_map = \
 	doc/links/sharedmem_item.3 \
 	doc/links/sharedmem_map_with.3 \
 	doc/links/sharedmem_stop.3
+names_of_mutex = \
+	doc/links/SHAREDMEM_LOCKED.3 \
+	doc/links/sharedmem_mutex_lock.3 \
+	doc/links/sharedmem_mutex_lock_at.3 \
+	doc/links/sharedmem_mutex_lock_robust.3 \
+	doc/links/sharedmem_mutex_lock_robust_at.3 \
+	doc/links/sharedmem_mutex_timedlock.3 \
+	doc/links/sharedmem_mutex_timedlock_at.3 \
+	doc/links/sharedmem_mutex_trylock.3 \
+	doc/links/sharedmem_mutex_trylock_at.3 \
+	doc/links/sharedmem_mutex_unlock.3 \
+	doc/links/sharedmem_mutex_unlock_at.3
 names_of_parallel = \
 	doc/links/sharedmem_barrier.3 \
 	doc/links/sharedmem_barrier_at.3 \
@@ -112,8 +151,8 @@ names_of_sum = \
 	doc/links/sharedmem_searchsorted.3 \
 	doc/links/sharedmem_sort.3
 
-man_links = $(names_of_all) $(names_of_array) $(names_of_background) $(names_of_cpu_count) \
-	$(names_of_critical) $(names_of_error) $(names_of_loop) $(names_of_malloc) $(names_of_map) $(names_of_parallel) \
+man_links = $(names_of_all) $(names_of_array) $(names_of_background) $(names_of_counter) $(names_of_cpu_count) \
+	$(names_of_critical) $(names_of_error) $(names_of_loop) $(names_of_malloc) $(names_of_map) $(names_of_mutex) $(names_of_parallel) \
 	$(names_of_pool) $(names_of_rank) $(names_of_sum)
 man_MANS = $(man_links)
 CLEANFILES += $(man_links)
@@ -124,6 +163,8 @@ $(names_of_array):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_array.3' >$@
 $(names_of_background):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_background_start.3' >$@
+$(names_of_counter):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_counter.3' >$@
 $(names_of_cpu_count):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_cpu_count.3' >$@
 $(names_of_critical):
@@ -136,6 +177,8 @@ $(names_of_malloc):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_malloc.3' >$@
 $(names_of_map):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_map.3' >$@
+$(names_of_mutex):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_mutex.3' >$@
 $(names_of_parallel):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_parallel.3' >$@
 $(names_of_pool):

@@ -1,10 +1,11 @@
 /*
  * sharedmem.h: parallel programming on one shared-memory machine. The whole public interface, in the order of
  * the manual sharedmem(7): errors, the machine, shared memory, arrays, map, background, over arrays, parallel,
- * ranks, loops, collectives, regions, debug mode.
+ * ranks, loops, collectives, regions, mutexes and counters, debug mode.
  *
- * Plain C11, usable from C++; every macro has a function under it for other languages. Names keep the
- * spelling of the Python package sharedmem, whose ideas these are, with the prefix sharedmem_.
+ * Plain C11, usable from C++; every macro has a function under it for other languages. C++ needs that instead of
+ * the macros that take options by name or an array's shape in braces, and of SHAREDMEM_FOR.
+ * Names keep the spelling of the Python package sharedmem, whose ideas these are, with the prefix sharedmem_.
  *
  * Unless a call says otherwise, any thread may call it, at any time, in the master and in workers.
  */
@@ -166,14 +167,21 @@ SHAREDMEM_API uint64_t sharedmem_available_memory(void);
  * has no name in the file system and is gone with the last process. Its size is SHAREDMEM_HEAP where set
  * (64M, 2G), else what memory and limits allow; pages cost nothing until they are touched.
  *
+ * What the machine cannot hold is refused here, as far as that can be known: the heap, the memory that the
+ * machine has available, each cgroup's limit less what is used, and under vm.overcommit_memory=2 the commit
+ * limit; less what was handed out and nobody has touched yet. A block up to 1 MiB has its memory when it is
+ * returned. A larger one gets it where it is touched first, and others may have taken it by then: a worker
+ * that ends of that (SIGBUS in the heap, or the system kills it) is an error of kind NO_MEMORY, with sizes.
+ *
  * Blocks are aligned to 64 bytes. All calls are as those of malloc(3): NULL with errno
- *   ENOMEM   memory has run out, of the heap or of the machine
+ *   ENOMEM   memory has run out, of the heap or of the machine; a warning says which limit it was, with sizes,
+ *            once for each cause; calls with a sharedmem_error have that in the error
  *   EAGAIN   the program has more threads and processes than the member table's 16,383
  *   EINVAL   SHAREDMEM_HEAP is less than 16M or more than 8192G
  *   EFBIG    ulimit -f, which limits the heap too, is less than it needs
  *   or what memfd_create(2) says. Where there can be no heap at all, a warning says why, once.
  * They may wait, for microseconds, for another member's call. They are not for signal handlers: inside a
- * handler that interrupted one of them they fail with EDEADLK.
+ * handler that interrupted one of them they fail with EDEADLK, and one that forks there leaves the child undefined.
  */
 
 /* Allocates size bytes of shared memory, not initialised; at least one byte. */
@@ -211,13 +219,40 @@ SHAREDMEM_API size_t sharedmem_usable_size(const void *block);
 SHAREDMEM_API bool sharedmem_is_shared(const void *address);
 
 /*
- * Checks the whole heap: every list, every block, every sum.
+ * With SHAREDMEM_HEAP_CHECK=1 in the environment of whoever makes the heap (the program, or smrrun) each block
+ * carries a guard. Then freeing a block twice, freeing one that was written beyond its end, and writing to
+ * one after it was freed are told with its size and where it was allocated and freed, file:line where there is
+ * debug info. Each allocation costs microseconds and some 100 bytes more.
+ */
+
+/*
+ * Checks the whole heap: every list, every block, every sum, and in a checked heap every guard.
  *
  * error: filled with the first thing found wrong; may be NULL.
  * Blocks other members' allocations meanwhile. Returns 0 where the heap is whole, else -1 with errno EUCLEAN,
  * or where there is no heap as sharedmem_malloc().
  */
 SHAREDMEM_API int sharedmem_heap_check(sharedmem_error *error);
+
+/* What the heap is made of at a moment, in bytes. */
+typedef struct sharedmem_heap_statistics {
+    uint64_t capacity_bytes; /* what it can hold */
+    uint64_t used_bytes;     /* pages of blocks, small ones together with their neighbours */
+    uint64_t kept_bytes;     /* of that: freed small blocks that their members keep for their next calls */
+    uint64_t resident_bytes; /* of that: in memory now; pages that nobody has touched yet are not */
+    uint64_t huge_bytes;     /* of that: in huge pages, as far as this process has touched them */
+    uint64_t n_blocks;       /* blocks that are allocated and not freed, the library's own among them */
+    uint64_t is_checked;     /* 1: SHAREDMEM_HEAP_CHECK */
+    uint64_t reserved[9];    /* 0 */
+} sharedmem_heap_statistics;
+
+/*
+ * Reads the heap's statistics: exact where no other member allocates or frees meanwhile. It takes milliseconds
+ * where gigabytes are used.
+ *
+ * Returns 0, or where there is no heap -1 with errno as sharedmem_malloc(). NULL is an uncaught usage error (EINVAL).
+ */
+SHAREDMEM_API int sharedmem_heap_statistics_read(sharedmem_heap_statistics *statistics);
 
 /*
  * Allocates count elements of a type, all zero: double *x = sharedmem_new(double, n);
@@ -234,6 +269,38 @@ SHAREDMEM_API void *sharedmem_memdup(const void *memory, size_t size) SHAREDMEM_
 /* Copies text with its 0 into a new block. A NULL text is an uncaught usage error (EINVAL). */
 SHAREDMEM_API char *sharedmem_strdup(const char *text) SHAREDMEM_MALLOC;
 
+/* Which NUMA nodes of the machine memory lies on. */
+typedef enum sharedmem_placement {
+    SHAREDMEM_FIRST_TOUCH = 0, /* each page on the node of whoever touches it first */
+    SHAREDMEM_INTERLEAVE,      /* pages in turn on all nodes of the team: for what all read everywhere */
+    SHAREDMEM_BY_RANK          /* in slices, as sharedmem_part() cuts them, each on the node of its rank */
+} sharedmem_placement;
+
+/*
+ * Says where the pages of a large block are to lie that nobody has touched yet; that holds for all processes,
+ * until the block is freed. One rank calls it for all:
+ *
+ *     double *x = sharedmem_malloc(n * sizeof *x);
+ *     sharedmem_place(x, n * sizeof *x, SHAREDMEM_BY_RANK, NULL);
+ *
+ * Pages that were touched stay where they are: those of full, copy and sharedmem_team_calloc(), and those of
+ * blocks of less than 1 MiB. Where a node is full another one gives pages.
+ *
+ * memory, size: any part of the shared heap; its whole pages count.
+ * how: a sharedmem_placement. The nodes are those near the processors that the ranks are bound to: the ranks
+ *   of the team that the caller works for, or outside of all the workers that its next map will have. The
+ *   slice of a rank that is near to several nodes is interleaved over them.
+ * error: filled on failure; NULL: what the system refuses is a warning, once, since it costs speed only; all
+ *   else is uncaught.
+ * Caller: anyone; it takes some milliseconds the first time. Does not block.
+ * Returns over how many nodes the ranks are spread; 1: there is nothing to choose, and nothing was done. Or
+ * -1 with errno
+ *   EINVAL  memory is not in the shared heap, or how is no placement: kind USAGE
+ *   EPERM   the system forbids it, as containers do: kind SYSTEM
+ *   or what mbind(2) or hwloc says: kind SYSTEM
+ */
+SHAREDMEM_API int sharedmem_place(void *memory, size_t size, int32_t how, sharedmem_error *error);
+
 /* ---- Arrays ------------------------------------------------------------------------------------------- */
 
 /*
@@ -245,11 +312,13 @@ SHAREDMEM_API char *sharedmem_strdup(const char *text) SHAREDMEM_MALLOC;
  *     double *x = a.data;   // element i, j is x[i * nx + j]
  *
  * A sharedmem_array is a plain value that says where the elements are: it may be copied, and put into shared
- * memory. It does not own them: sharedmem_free(a.data) frees what empty, full and copy have made, once.
+ * memory. It does not own them: sharedmem_free(a.data) frees what empty, full, copy and fromiter have made,
+ * once.
  *
  * Where a call that returns an array fails, that is all zero, its data NULL, and errno is
  *   EINVAL  no such dtype, ndim not 0 to 8, a shape that is NULL or has a negative number, value or data that
- *           is NULL, an array without data: uncaught usage errors
+ *           is NULL, an array without data, or with strides farther than memory; or what the call itself
+ *           says: uncaught usage errors
  *   ENOMEM  memory has run out, or the shape is of more bytes than 2^63 - 1
  *   or as sharedmem_malloc(); these are only returned.
  */
@@ -312,6 +381,10 @@ SHAREDMEM_API sharedmem_array sharedmem_empty_like(sharedmem_array a);
  *
  * value: one element of dtype, at any address: for SHAREDMEM_FLOAT64 a double, not an int. All bytes zero is
  *   the fastest: large arrays' pages then stay untouched.
+ * An array of 32 MiB or more is filled by as many processes as a map has workers, each its slice, so that
+ * workers that get the same slice later find it on their NUMA node. They are forked as a map's are. Where they
+ * cannot be started, or are killed, or where the caller has more private memory than half of the array, which
+ * makes a fork dear, the caller does it alone.
  */
 SHAREDMEM_API sharedmem_array sharedmem_full(int32_t dtype, int32_t ndim, const int64_t *shape,
                                              const void *value);
@@ -322,7 +395,7 @@ SHAREDMEM_API sharedmem_array sharedmem_full_like(sharedmem_array a, const void 
 /*
  * Allocates a shared array in C order and copies all elements of a into it.
  *
- * a: in private or shared memory, with any strides.
+ * a: in private or shared memory, with any strides. A large one is copied as sharedmem_full() fills.
  */
 SHAREDMEM_API sharedmem_array sharedmem_copy(sharedmem_array a);
 
@@ -333,6 +406,101 @@ SHAREDMEM_API sharedmem_array sharedmem_copy(sharedmem_array a);
  * Owner: who owned data.
  */
 SHAREDMEM_API sharedmem_array sharedmem_wrap(void *data, int32_t dtype, int32_t ndim, const int64_t *shape);
+
+/*
+ * Views: the next four calls return an array of elements that a has, by NumPy's rules. Nothing is copied:
+ * what is written through a view is written to a. Nothing is to be freed for it: what sharedmem_free() gets is
+ * the data of the array that was made, and its views are void then.
+ *
+ *     sharedmem_array column = sharedmem_index(a, 1, j);                                       // a[:, j]
+ *     sharedmem_array inner = sharedmem_slice(a, 0, 1, -1, 1);                                 // a[1:-1]
+ *     sharedmem_array backwards = sharedmem_slice(a, 0, SHAREDMEM_END, SHAREDMEM_END, -1);     // a[::-1]
+ *
+ * dim: 0 to ndim-1, or from the last dimension -1 to -ndim. What is none is EINVAL.
+ */
+
+/* As start or stop of a slice: where the array begins, or ends, in the direction of step. Python's None. */
+#define SHAREDMEM_END INT64_MIN
+
+/*
+ * Takes elements start, start + step, ... before stop along dim: a[start:stop:step].
+ *
+ * start, stop: negative ones count from the end; out of range they are clipped, so that none is an error.
+ * step: negative goes backwards; 0 is EINVAL.
+ * Source: NumPy's basic slicing.
+ */
+SHAREDMEM_API sharedmem_array sharedmem_slice(sharedmem_array a, int32_t dim, int64_t start, int64_t stop,
+                                              int64_t step);
+
+/*
+ * Takes element i along dim, which the view then lacks: of a matrix a row or a column.
+ *
+ * i: 0 to shape[dim]-1, or from the last one -1 to -shape[dim]. Out of range is EINVAL.
+ */
+SHAREDMEM_API sharedmem_array sharedmem_index(sharedmem_array a, int32_t dim, int64_t i);
+
+/*
+ * Changes the order of the dimensions: the view's dimension k is dimension axes[k] of a.
+ *
+ * axes: ndim numbers, each dimension once (else EINVAL), negative ones from the last; NULL: all reversed.
+ * Source: numpy.transpose.
+ */
+SHAREDMEM_API sharedmem_array sharedmem_transpose(sharedmem_array a, const int32_t *axes);
+
+/*
+ * Gives the same elements, in C order, another shape.
+ *
+ * shape: ndim numbers whose product is the number of elements; one of them may be -1, and is computed.
+ * It is always a view. Where the strides of a allow none that is EINVAL; sharedmem_copy() it first.
+ * Source: numpy.reshape, but that it never copies.
+ */
+SHAREDMEM_API sharedmem_array sharedmem_reshape(sharedmem_array a, int32_t ndim, const int64_t *shape);
+
+/*
+ * Where one element is: *(double *)sharedmem_element(a, (int64_t[]){i, j}) = 1; It checks all that it is
+ * given; inner loops compute it from data and strides.
+ *
+ * index: ndim numbers, as the i of sharedmem_index(); may be NULL for a scalar.
+ * Returns its address; or NULL with errno EINVAL, an uncaught usage error.
+ */
+SHAREDMEM_API void *sharedmem_element(sharedmem_array a, const int64_t *index);
+
+/*
+ * Whether the elements lie side by side in C order, as those of a new array do. false also, with errno
+ * EINVAL, where a is none.
+ */
+SHAREDMEM_API bool sharedmem_is_contiguous(sharedmem_array a);
+
+/*
+ * Copies all elements of from into to, which is there: to[...] = from.
+ *
+ *     sharedmem_copy_into(sharedmem_slice(a, 0, 1, SHAREDMEM_END, 2), b);    // a[1::2] = b
+ *
+ * to: with any strides, in private or shared memory. Each element must be by itself: a stride of 0 is EINVAL.
+ * from: of the same dtype (EINVAL), with any strides. Of the same shape, or one that NumPy would broadcast to
+ *   it: along a dimension where it has one element, or that it lacks in front, it is repeated. Else EINVAL. It
+ *   may share memory with to: all of it is read first then, which may take as much private memory again.
+ * Returns 0, or -1 with errno, an uncaught error: EINVAL; or ENOMEM, where from and to overlap: kind
+ * NO_MEMORY.
+ * Source: numpy.copyto.
+ */
+SHAREDMEM_API int sharedmem_copy_into(sharedmem_array to, sharedmem_array from);
+
+/*
+ * Allocates a shared array of one dimension, of elements that a function makes one after the other.
+ *
+ * next: a sharedmem_function, as .next of a map: writes element i, of dtype, to result, which begins as
+ *   zeros. Returns 1, 0 where there are no more, or a negative number to fail. Called in the calling thread.
+ * context: given to next.
+ * count: how many elements: next is called no more after them, and where it makes less that is EINVAL. -1:
+ *   until next ends; the array then has been grown, and has just the size that it needs.
+ * Owner: the caller, who frees its data. Where it fails nothing is left; a failure of next is an uncaught
+ * error of kind RETURNED, with errno ECANCELED and the element as item.
+ * Source: fromiter() of Python's sharedmem.
+ */
+SHAREDMEM_API sharedmem_array sharedmem_fromiter(int32_t dtype,
+                                                 int (*next)(size_t i, void *result, void *context),
+                                                 void *context, int64_t count);
 
 /* ---- Map ---------------------------------------------------------------------------------------------- */
 
@@ -469,7 +637,7 @@ typedef struct sharedmem_map_options {
  *   after 10 ms in the middle of one (threads always finish theirs). .states tells which items were done.
  * Returns 0, SHAREDMEM_STOPPED where sharedmem_stop() ended it early, or -1 with errno and .error:
  *   ECANCELED  an item, reduce or next failed, or a worker died: kind RETURNED, SIGNAL or EXITED, with rank,
- *              pid and item; NO_MEMORY where the system very likely killed it for want of memory; or the kind
+ *              pid and item; NO_MEMORY where it very likely ended for want of memory; or the kind
  *              of an uncaught error within the item
  *   EINVAL     a NULL work, .results without .result_size, .result_size without .results and .reduce,
  *              n * result_size or n (2^48) too large, np or retries negative, np over 16,382, unknown schedule,
@@ -959,11 +1127,41 @@ SHAREDMEM_API int sharedmem_bcast_at(void *data, size_t bytes, int root, const c
  *
  *     double (*u)[nx] = sharedmem_team_calloc(ny, sizeof *u);
  *
+ * Of 32 MiB or more each rank touches the pages of its slice, sharedmem_my_part() of them, so that they lie on
+ * its NUMA node; not with SHAREDMEM_MEM=none.
  * Owner: the team; one rank frees it, with sharedmem_free(), when no other needs it any more.
  * Returns NULL in all ranks alike, with errno, as sharedmem_calloc(); NULL also where the team has failed.
  */
 SHAREDMEM_API void *sharedmem_team_calloc_at(size_t count, size_t size, const char *where);
 #define sharedmem_team_calloc(count, size) sharedmem_team_calloc_at((count), (size), SHAREDMEM_HERE)
+
+/*
+ * Allocates one shared array for the whole team, as sharedmem_empty(): all ranks get the same value.
+ *
+ *     sharedmem_array u = sharedmem_team_empty(SHAREDMEM_FLOAT64, 2, (int64_t[]){ny, nx});
+ *
+ * dtype, ndim, shape: the same in all ranks. Where they are not, that is an uncaught usage error (EINVAL) in
+ *   all of them, which names a rank that differs.
+ * Owner: the team; one rank frees its data, with sharedmem_free(), when no other needs it any more.
+ * Returns an array that is all zero in all ranks alike, with errno, as sharedmem_empty(); also where the team
+ * has failed.
+ */
+SHAREDMEM_API sharedmem_array sharedmem_team_empty_at(int32_t dtype, int32_t ndim, const int64_t *shape,
+                                                      const char *where);
+#define sharedmem_team_empty(dtype, ndim, ...)                                                               \
+    sharedmem_team_empty_at((dtype), (ndim), __VA_ARGS__, SHAREDMEM_HERE)
+
+/*
+ * The same with all elements set to one value, as sharedmem_full(). Each rank sets its part, that is
+ * sharedmem_my_part() of all elements in C order, so that the pages of it are near to that rank. All are set
+ * when the call returns.
+ *
+ * value: one element of dtype, the same bytes in all ranks.
+ */
+SHAREDMEM_API sharedmem_array sharedmem_team_full_at(int32_t dtype, int32_t ndim, const int64_t *shape,
+                                                     const void *value, const char *where);
+#define sharedmem_team_full(dtype, ndim, ...)                                                                \
+    sharedmem_team_full_at((dtype), (ndim), __VA_ARGS__, SHAREDMEM_HERE)
 
 /* ---- Regions ------------------------------------------------------------------------------------------ */
 
@@ -1049,6 +1247,168 @@ static inline void sharedmem_region_close_(sharedmem_region *region)
              sharedmem_region_open_(is_ordered, name, SHAREDMEM_HERE);                                       \
          sharedmem_region_##n.is_open; sharedmem_region_close_(&sharedmem_region_##n))
 #endif
+
+/* ---- Mutexes and counters ----------------------------------------------------------------------------- */
+
+/*
+ * Plain data of which all zero is a free mutex, and a counter at 0: nothing is created or destroyed. They
+ * lie in shared memory, by themselves or inside of what they belong to, and work between all members of the
+ * program: workers, ranks and threads, whatever call they work for. In private memory, of which each process
+ * has a copy, they are uncaught usage errors (EINVAL).
+ *
+ *     struct total { sharedmem_mutex mutex; double sum; };
+ *     struct total *total = sharedmem_new(struct total, 1);
+ *
+ *     SHAREDMEM_LOCKED (&total->mutex) { total->sum += mine; }
+ *
+ * Their memory is not freed while anybody uses them.
+ */
+
+/* A mutex: 8 bytes, aligned to 8, zeroed before its first use. What is in it is the library's. */
+typedef struct sharedmem_mutex {
+    uint64_t opaque[1];
+} sharedmem_mutex;
+
+/*
+ * Locks mutex. Blocks while another member has it; not fair.
+ *
+ * Who dies with a mutex locked, by a signal, an exit, or as a thread that ends, or fails in it by an
+ * uncaught error, may leave what it guards half changed. From then on locking it is an uncaught error
+ * (EOWNERDEAD), and the mutex is not locked: nobody goes on with such data by mistake. Where the dead was a
+ * rank or worker of the caller's team, that fails with the cause of the death instead.
+ * sharedmem_mutex_lock_robust() is for those who can put the data right. Zeroing the mutex, where nobody uses
+ * it, makes it new too.
+ *
+ * where: the call's place, for messages; the macro sets it. NULL is none.
+ * Returns 0, and the caller has it; or -1 with errno, and has it not:
+ *   EINVAL     mutex is NULL, not aligned, or not shared memory: uncaught
+ *   EDEADLK    the caller has it already, or the caller of the map or parallel call that this is a worker of
+ *              has it, and waits for its workers: uncaught
+ *   EOWNERDEAD see above: uncaught
+ *   ECANCELED  the team has failed by a death; a rank of a job, or a worker, ends instead
+ *   EAGAIN     the member table is full: uncaught
+ */
+SHAREDMEM_API SHAREDMEM_DIRECT int sharedmem_mutex_lock_at(sharedmem_mutex *mutex, const char *where);
+#define sharedmem_mutex_lock(mutex) sharedmem_mutex_lock_at((mutex), SHAREDMEM_HERE)
+
+/*
+ * The same for who asks: where an owner died in it, the caller gets the mutex all the same, and *owner_died is
+ * true. Its unlock says that what the mutex guards is whole again; where it cannot make it so, it fails.
+ *
+ * owner_died: set to true or false; not NULL (EINVAL, uncaught).
+ */
+SHAREDMEM_API int sharedmem_mutex_lock_robust_at(sharedmem_mutex *mutex, bool *owner_died, const char *where);
+#define sharedmem_mutex_lock_robust(mutex, owner_died)                                                       \
+    sharedmem_mutex_lock_robust_at((mutex), (owner_died), SHAREDMEM_HERE)
+
+/* As sharedmem_mutex_lock(), without waiting: errno EBUSY, not uncaught, where another member has it. */
+SHAREDMEM_API int sharedmem_mutex_trylock_at(sharedmem_mutex *mutex, const char *where);
+#define sharedmem_mutex_trylock(mutex) sharedmem_mutex_trylock_at((mutex), SHAREDMEM_HERE)
+
+/*
+ * As sharedmem_mutex_lock(), but waits for so many seconds at most: then errno ETIMEDOUT, not uncaught. 0 or
+ * less does not wait, INFINITY is for ever, NaN is an uncaught usage error (EINVAL).
+ */
+SHAREDMEM_API int sharedmem_mutex_timedlock_at(sharedmem_mutex *mutex, double seconds, const char *where);
+#define sharedmem_mutex_timedlock(mutex, seconds)                                                            \
+    sharedmem_mutex_timedlock_at((mutex), (seconds), SHAREDMEM_HERE)
+
+/*
+ * Unlocks mutex, in the thread that has locked it. In a copy of that which the program has forked meanwhile it
+ * does nothing, as long as the copy has called nothing else here: the mutex is its parent's.
+ * Returns 0, or -1 with errno: EPERM, the caller has not locked it; EINVAL as above: uncaught.
+ */
+SHAREDMEM_API SHAREDMEM_DIRECT int sharedmem_mutex_unlock_at(sharedmem_mutex *mutex, const char *where);
+#define sharedmem_mutex_unlock(mutex) sharedmem_mutex_unlock_at((mutex), SHAREDMEM_HERE)
+
+#if defined(__GNUC__)
+static inline sharedmem_mutex *sharedmem_locked_open_(sharedmem_mutex *mutex, const char *where)
+{
+    return sharedmem_mutex_lock_at(mutex, where) == 0 ? mutex : NULL;
+}
+
+static inline void sharedmem_locked_close_(sharedmem_mutex **locked)
+{
+    if (*locked == NULL)
+        return;
+    sharedmem_mutex_unlock_at(*locked, NULL);
+    *locked = NULL;
+}
+
+/*
+ * As a block, which is left as those of regions are, see above: break, continue, return and goto unlock. Where
+ * the mutex cannot be locked, the block is skipped.
+ */
+#define SHAREDMEM_LOCKED(mutex)      SHAREDMEM_LOCKED_(mutex, __COUNTER__)
+#define SHAREDMEM_LOCKED_(mutex, n)  SHAREDMEM_LOCKED__(mutex, n)
+#define SHAREDMEM_LOCKED__(mutex, n)                                                                         \
+    for (sharedmem_mutex * sharedmem_locked_##n __attribute__((__cleanup__(sharedmem_locked_close_))) =      \
+             sharedmem_locked_open_((mutex), SHAREDMEM_HERE);                                                \
+         sharedmem_locked_##n != NULL; sharedmem_locked_close_(&sharedmem_locked_##n))
+#endif
+
+/* A counter: a number of 64 bits, 16 bytes, aligned to 8. What is in it is the library's. */
+typedef struct sharedmem_counter {
+    uint64_t opaque[2];
+} sharedmem_counter;
+
+/*
+ * Adds amount, which may be negative, in one piece. Sums wrap. What a member wrote to shared memory before
+ * it adds is seen by those who find the sum, by add, read or wait.
+ *
+ * Does not block. May be called in a signal handler.
+ * Returns the value behind it: of n members that add 1, the one that gets n is the last. 0, with errno EINVAL,
+ * where counter is none: uncaught.
+ */
+SHAREDMEM_API int64_t sharedmem_counter_add_at(sharedmem_counter *counter, int64_t amount, const char *where);
+#define sharedmem_counter_add(counter, amount) sharedmem_counter_add_at((counter), (amount), SHAREDMEM_HERE)
+
+/* Sets the value. What was added meanwhile is lost. Otherwise as add. Returns 0, or -1 with errno EINVAL. */
+SHAREDMEM_API int sharedmem_counter_set_at(sharedmem_counter *counter, int64_t value, const char *where);
+#define sharedmem_counter_set(counter, value) sharedmem_counter_set_at((counter), (value), SHAREDMEM_HERE)
+
+/* Returns the value. Otherwise as add. */
+SHAREDMEM_API int64_t sharedmem_counter_read_at(const sharedmem_counter *counter, const char *where);
+#define sharedmem_counter_read(counter) sharedmem_counter_read_at((counter), SHAREDMEM_HERE)
+
+/* How a counter has to be to a value. */
+typedef enum sharedmem_relation {
+    SHAREDMEM_EQ = 1, /* == */
+    SHAREDMEM_NE,     /* != */
+    SHAREDMEM_LT,     /* <  */
+    SHAREDMEM_LE,     /* <= */
+    SHAREDMEM_GT,     /* >  */
+    SHAREDMEM_GE      /* >= */
+} sharedmem_relation;
+
+/*
+ * Waits until the counter is so to value: sharedmem_counter_wait(c, SHAREDMEM_GE, n) until it is n or more.
+ * A value that it had only for a moment may be missed.
+ *
+ * relation: a sharedmem_relation.
+ * Blocks. Nobody is known to be the one who will change a counter: the wait goes on where a member dies, as
+ * long as the caller's team goes on. smrrun's report tells who waits where. Items of a map may be done one
+ * after the other, by one worker: an item must not wait for a later one.
+ * Returns 0, or -1 with errno
+ *   EINVAL     counter is NULL, not aligned, or not shared memory; no such relation: uncaught
+ *   ECANCELED  the team has failed; a rank of a job, or a worker, ends instead
+ *   EDEADLK    this process is alone, with one thread and no children, so that nobody will change it: uncaught.
+ *              Who waits for what a signal handler of its own will add uses timedwait
+ *   EAGAIN     the member table is full: uncaught
+ */
+SHAREDMEM_API int sharedmem_counter_wait_at(sharedmem_counter *counter, int32_t relation, int64_t value,
+                                            const char *where);
+#define sharedmem_counter_wait(counter, relation, value)                                                     \
+    sharedmem_counter_wait_at((counter), (relation), (value), SHAREDMEM_HERE)
+
+/*
+ * The same for so many seconds at most: then errno ETIMEDOUT, not uncaught. 0 or less only looks, INFINITY
+ * is for ever, NaN is an uncaught usage error (EINVAL).
+ */
+SHAREDMEM_API int sharedmem_counter_timedwait_at(sharedmem_counter *counter, int32_t relation, int64_t value,
+                                                 double seconds, const char *where);
+#define sharedmem_counter_timedwait(counter, relation, value, seconds)                                       \
+    sharedmem_counter_timedwait_at((counter), (relation), (value), (seconds), SHAREDMEM_HERE)
 
 /* ---- Debug mode --------------------------------------------------------------------------------------- */
 

@@ -24,21 +24,33 @@ library_sources = \
 	src/host/futex.c src/host/futex.h \
 	src/host/kernel_file.c src/host/kernel_file.h \
 	src/host/limits.c src/host/limits.h src/host/limits_memory.c src/host/limits_processes.c \
+	src/host/limits_room.c \
 	src/host/modules.c src/host/modules.h \
 	src/host/openmp.c src/host/openmp.h \
-	src/host/pages.c src/host/pages.h \
-	src/host/process.c src/host/process.h src/host/process_look.c \
+	src/host/caller.c src/host/caller.h src/host/pc.c src/host/pc.h \
+	src/host/pages.c src/host/pages.h src/host/pages_huge.c \
+	src/host/process.c src/host/process.h src/host/process_end.c src/host/process_look.c \
 	src/host/symbols.c src/host/symbols.h src/host/symbols_read.c src/host/symbols_read.h \
 	src/host/terminal.c src/host/terminal.h \
 	src/host/topology.c src/host/topology.h \
 	src/memory/allocate.c \
-	src/memory/array.c \
+	src/memory/array.c src/memory/array.h \
+	src/memory/array_copy.c src/memory/array_copy.h \
+	src/memory/array_iterate.c \
+	src/memory/array_shape.c src/memory/array_shape.h \
+	src/memory/array_view.c \
 	src/memory/attach.c src/memory/attach.h \
+	src/memory/budget.c src/memory/budget.h \
 	src/memory/claim.c src/memory/claim.h \
+	src/memory/block_find.c src/memory/block_find.h src/memory/blocks.c src/memory/blocks.h \
+	src/memory/cache.c src/memory/cache.h src/memory/cache_check.c \
+	src/memory/guard.c src/memory/guard.h \
 	src/memory/heap.c src/memory/heap.h src/memory/heap_check.c src/memory/heap_layout.h src/memory/heap_lock.h \
 	src/memory/lock.c src/memory/lock.h \
 	src/memory/member.c src/memory/member.h \
 	src/memory/memory.c src/memory/memory.h \
+	src/memory/populate.c src/memory/populate.h \
+	src/memory/placed.c src/memory/placed.h \
 	src/memory/recover.c src/memory/recover.h \
 	src/memory/runs.c src/memory/runs.h \
 	src/memory/segment.c src/memory/segment.h \
@@ -47,17 +59,24 @@ library_sources = \
 	src/memory/wait.c src/memory/wait.h \
 	src/team/barrier.c src/team/barrier.h \
 	src/team/collective.c src/team/collective.h \
+	src/team/counter.c \
 	src/team/critical.c src/team/critical.h \
 	src/team/job.c src/team/job.h \
 	src/team/loop.c src/team/loop.h \
+	src/team/mutex.c \
 	src/team/ordered.c src/team/ordered.h \
 	src/team/part.c \
 	src/team/printed.c src/team/printed.h \
 	src/team/reduce.c \
 	src/team/regions.c src/team/regions.h \
 	src/team/schedule.c src/team/schedule.h \
+	src/team/shortage.c src/team/shortage.h \
+	src/team/slice.c src/team/slice.h \
 	src/team/supervise.c src/team/supervise.h \
+	src/team/sync.c src/team/sync.h \
 	src/team/team.c src/team/team.h \
+	src/team/team_array.c \
+	src/run/array_fill.c \
 	src/run/background.c \
 	src/run/calls.c src/run/calls.h \
 	src/run/crew.c src/run/crew.h src/run/crew_errors.c src/run/crew_errors.h src/run/crew_worker.c \
@@ -67,6 +86,7 @@ library_sources = \
 	src/run/map_worker.c \
 	src/run/numeric.c src/run/numeric.h src/run/numeric_sort.c \
 	src/run/parallel.c \
+	src/run/place.c src/run/place_plan.c src/run/place_plan.h \
 	src/run/placement.c src/run/placement.h \
 	src/run/pool.c src/run/pool.h \
 	src/run/progress.c src/run/progress.h src/run/progress_render.c \

@@ -2,6 +2,7 @@
  * sharedmem_map() as a program uses it: every way of results, schedules, worker counts; nothing left behind.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -404,6 +405,51 @@ static void test_stdio(void)
     test_int(20, lines, "and what workers print is not lost");
 }
 
+static int own_mask(size_t i, void *result, void *context)
+{
+    (void)i;
+    (void)context;
+    return sched_getaffinity(0, sizeof(cpu_set_t), result);
+}
+
+/* Has the master run on processor, while it may run on all of them. */
+static void move_to(int processor, const cpu_set_t *all)
+{
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET(processor, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    sched_setaffinity(0, sizeof *all, all);
+}
+
+/* The order in which workers are forked depends on where the master is; where they are bound must not. */
+static void test_binding(void)
+{
+    cpu_set_t all, now, first[4], masks[4];
+    const size_t n = sizeof masks / sizeof *masks;
+    bool same = true, kept = true;
+    int code = 0, n_maps = 0;
+
+    sched_getaffinity(0, sizeof all, &all);
+    for (int processor = 0; processor < CPU_SETSIZE; processor++) {
+        if (!CPU_ISSET(processor, &all))
+            continue;
+        move_to(processor, &all);
+        memset(masks, 0, sizeof masks);
+        code |= sharedmem_map(n, own_mask, NULL, .np = (int)n, .schedule = SHAREDMEM_STATIC, .chunk = 1,
+                              .results = masks, .result_size = sizeof *masks);
+        if (n_maps++ == 0)
+            memcpy(first, masks, sizeof first);
+        same &= memcmp(first, masks, sizeof masks) == 0;
+        sched_getaffinity(0, sizeof now, &now);
+        kept &= CPU_EQUAL(&now, &all);
+    }
+    test_int(0, code, "maps from each processor");
+    test_ok(same, "their workers are bound to the same processors");
+    test_ok(kept, "and the master is bound to none");
+}
+
 static void test_leaves_nothing(void)
 {
     int fds = test_fds(), maps = test_under_valgrind() ? 20 : 500;
@@ -435,6 +481,7 @@ int main(void)
     test_from_threads();
     test_sigchld_ignored();
     test_stdio();
+    test_binding();
     test_leaves_nothing();
     return test_end();
 }

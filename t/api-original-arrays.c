@@ -79,26 +79,43 @@ static bool is_passed(const struct way *way, sharedmem_array a)
 static bool arrays(const struct way *way)
 {
     int64_t shape[] = {10, 5, 2}, flat[] = {100}, none[] = {5, 0};
-    sharedmem_array a = sharedmem_empty(SHAREDMEM_FLOAT64, 1, flat), b = a, c,
+    sharedmem_array a = sharedmem_empty(SHAREDMEM_FLOAT64, 1, flat), b, c,
                     d = sharedmem_empty(SHAREDMEM_FLOAT32, 2, none);
     double *numbers = a.data;
     bool good = true;
 
     for (int k = 0; k < 100; k++)
         numbers[k] = k;
-    b.data = &numbers[99];
-    b.strides[0] = -b.strides[0];
-    c = sharedmem_wrap(numbers, SHAREDMEM_FLOAT64, 3, shape);
-    for (int k = 0; k < 3; k++) {
-        c.shape[k] = shape[2 - k];
-        c.strides[k] = sharedmem_wrap(numbers, SHAREDMEM_FLOAT64, 3, shape).strides[2 - k];
-    }
+    b = sharedmem_slice(a, 0, SHAREDMEM_END, SHAREDMEM_END, -1);
+    c = sharedmem_transpose(sharedmem_reshape(a, 3, shape), NULL);
     good &= is_passed(way, a) && numbers[0] == 10 && is_passed(way, b) && numbers[99] == 119;
     good &= is_passed(way, c) && is_passed(way, d) && sharedmem_array_size(d) == 0;
     for (int k = 0; k < 100; k++)
         good &= numbers[k] == k + 30;
     sharedmem_free(a.data);
     sharedmem_free(d.data);
+    return good;
+}
+
+static int next_square(size_t i, void *result, void *context)
+{
+    (void)context;
+    *(int32_t *)result = (int32_t)(i * i);
+    return i < 100;
+}
+
+/* Of all that the iterator has, and of as many as were asked for. */
+static bool from_iterator(const struct way *way)
+{
+    sharedmem_array all = sharedmem_fromiter(SHAREDMEM_INT32, next_square, NULL, -1);
+    sharedmem_array some = sharedmem_fromiter(SHAREDMEM_INT32, next_square, NULL, 10);
+    bool good = all.shape[0] == 100 && some.shape[0] == 10 && sharedmem_is_shared(all.data);
+
+    (void)way;
+    for (int k = 0; k < 100 && good; k++)
+        good &= ((int32_t *)all.data)[k] == k * k && (k >= 10 || ((int32_t *)some.data)[k] == k * k);
+    sharedmem_free(all.data);
+    sharedmem_free(some.data);
     return good;
 }
 
@@ -224,6 +241,7 @@ static const struct {
     bool (*holds)(const struct way *way);
 } rows[] = {
     {"create arrays", create},
+    {"an array from an iterator", from_iterator},
     {"arrays as values: plain, reversed, transposed, empty", arrays},
     {"sums of shared memory are plain memory", plain_memory},
     {"a sum three ways", sum},

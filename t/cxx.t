@@ -84,8 +84,45 @@ static void parallel(const char *what, int np, size_t bad_rank)
     }
 }
 
+static int throw_at_1000(size_t i, void *result, void *)
+{
+    *static_cast<double *>(result) = static_cast<double>(i);
+    if (i == 1000)
+        throw std::runtime_error("thousand");
+    return 1;
+}
+
+static void arrays()
+{
+    const int64_t shape[] = {3, 4}, flat[] = {-1}, index[] = {2, 1}, of_odd[] = {1, 2};
+    sharedmem_array a = sharedmem_fromiter(SHAREDMEM_FLOAT64, throw_at_1000, nullptr, 12), matrix, odd;
+    double sum = 0;
+
+    matrix = sharedmem_reshape(a, 2, shape);
+    odd = sharedmem_slice(sharedmem_transpose(matrix, nullptr), 0, 1, SHAREDMEM_END, 2);
+    std::printf("element: %g\n", *static_cast<double *>(sharedmem_element(odd, of_odd)));
+    std::printf("matrix: %g\n", *static_cast<double *>(sharedmem_element(matrix, index)));
+    sharedmem_copy_into(odd, sharedmem_index(sharedmem_reshape(a, 1, flat), 0, -1));
+    sharedmem_sum(a, &sum);
+    std::printf("sum: %g\n", sum);
+    sharedmem_free(a.data);
+    a = sharedmem_team_full(SHAREDMEM_FLOAT64, 2, shape, &sum);
+    std::printf("full: %d\n", static_cast<double *>(a.data)[11] == sum);
+    sharedmem_free(a.data);
+    /* What had been made is freed: of all of them the heap would be full. */
+    for (int k = 0; k < 5000; k++) {
+        try {
+            sharedmem_fromiter(SHAREDMEM_FLOAT64, throw_at_1000, nullptr, -1);
+        } catch (const std::exception &e) {
+            if (k == 4999)
+                std::printf("next: caught %s\n", e.what());
+        }
+    }
+}
+
 int main()
 {
+    arrays();
     map("work", throw_at_3, nullptr, SHAREDMEM_PROCESSES);
     map("reduce", do_nothing, throw_at_3, SHAREDMEM_PROCESSES);
     map("serial", throw_at_3, nullptr, SHAREDMEM_SERIAL);
@@ -108,6 +145,11 @@ ok "runs to its end" [ $? -eq 0 ]
 line() {
     sed -n "s/^$1: //p" "$tap_temp/out"
 }
+is 11 "$(line element)" "an element of a view of views"
+is 9 "$(line matrix)" "and of a matrix"
+is "$(((0 + 2 + 4 + 6 + 8 + 10) + 6 * 11))" "$(line sum)" "what was copied into the view is in the array"
+is 1 "$(line full)" "an array of the team, alone"
+is "caught thousand" "$(line next)" "an exception out of next is the caller's"
 is "-1 4 6" "$(line work)" "an exception out of work fails the item by SIGABRT"
 is "caught three" "$(line reduce)" "one out of reduce is the caller's"
 is "caught three" "$(line serial)" "and so is one out of work in SERIAL"

@@ -15,11 +15,11 @@
 /* More than any of the calls has. */
 #define N_STEPS 60
 
-enum call { ALL, SMALL, BOARD, LARGE, SHARED, COMBINED, COMBINED_LARGE, CALLOC, N_CALLS };
+enum call { ALL, SMALL, BOARD, LARGE, SHARED, COMBINED, COMBINED_LARGE, CALLOC, FULL, N_CALLS };
 
 static const char *const names[] = {"all_double",      "bcast of a few bytes", "bcast by the board",
                                     "bcast in pieces", "bcast in place",       "all by the board",
-                                    "all by a block",  "team_calloc"};
+                                    "all by a block",  "team_calloc",          "team_full"};
 
 struct shared {
     size_t bad;
@@ -74,6 +74,15 @@ static int one(enum call call, size_t rank, int k)
         shared->wrong += data[0] != size * (size - 1) / 2 + k * size || data[n - 1] != data[0];
         return 0;
     }
+    case FULL:
+        new = sharedmem_team_full(SHAREDMEM_INT8, 1, (int64_t[]){3000}, "1").data;
+        if (new == NULL)
+            return 1;
+        shared->wrong += ((char *)new)[0] != '1' || ((char *)new)[2999] != '1';
+        k = sharedmem_barrier();
+        if (rank == 0)
+            sharedmem_free(new);
+        return k;
     default:
         new = sharedmem_team_calloc(1, 3000);
         if (new == NULL)

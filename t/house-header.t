@@ -69,9 +69,18 @@ static double loop_over(size_t n)
     return sharedmem_all(&sum, sizeof sum, larger, NULL) == 0 ? sum : 0;
 }
 
+static sharedmem_array array_of(double value)
+{
+    sharedmem_array a = sharedmem_team_empty(SHAREDMEM_FLOAT64, 2, (int64_t[]){3, 4});
+
+    sharedmem_free(a.data);
+    a = sharedmem_team_full(SHAREDMEM_FLOAT64, 2, (int64_t[]){3, 4}, &value);
+    return sharedmem_slice(a, 0, SHAREDMEM_END, SHAREDMEM_END, -1);
+}
+
 int main(void)
 {
-    double sum = loop_over(8), results[4];
+    double sum = loop_over(8) + *(double *)sharedmem_element(array_of(1), (int64_t[]){2, 3}), results[4];
     sharedmem_error error;
     int status = sharedmem_map(4, work, &sum);
 

@@ -6,6 +6,7 @@ unit_tests = \
 	t/barrier.t \
 	t/binding.t \
 	t/binding_plan.t \
+	t/budget.t \
 	t/cpu_count.t \
 	t/crash.t \
 	t/crash-text.t \
@@ -18,6 +19,9 @@ unit_tests = \
 	t/error.t \
 	t/futex.t \
 	t/heap.t \
+	t/heap-kill.t \
+	t/heap-kill-checked.t \
+	t/heap-mixed.t \
 	t/leaks.t \
 	t/limits.t \
 	t/lock.t \
@@ -28,7 +32,10 @@ unit_tests = \
 	t/options.t \
 	t/ordered.t \
 	t/pages.t \
+	t/pages_huge.t \
 	t/parse.t \
+	t/place_plan.t \
+	t/placed.t \
 	t/process.t \
 	t/process-look.t \
 	t/progress.t \
@@ -53,6 +60,10 @@ unit_tests = \
 	t/undo.t \
 	t/wait.t
 # Parts of the launcher.
+# The same source twice.
+t_heap_kill_checked_t_SOURCES = t/heap-kill.c
+t_heap_kill_checked_t_CPPFLAGS = $(AM_CPPFLAGS) -DHEAP_CHECKED
+
 t_smrrun_batch_t_CPPFLAGS = $(tools_cppflags)
 t_smrrun_batch_t_LDADD = $(tools_libraries)
 t_smrrun_channel_t_CPPFLAGS = $(tools_cppflags)
@@ -91,12 +102,21 @@ t_symbols_t_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 api_tests = \
 	t/api-anchors.t \
 	t/api-array.t \
+	t/api-array-copy.t \
+	t/api-array-make.t \
+	t/api-array-view.t \
 	t/api-backends.t \
 	t/api-background.t \
 	t/api-collective.t \
 	t/api-core.t \
+	t/api-counter.t \
 	t/api-errors.t \
 	t/api-failure.t \
+	t/api-failure-limits.t \
+	t/api-heap-bad.t \
+	t/api-heap-check.t \
+	t/api-heap-signal.t \
+	t/api-heap-sizes.t \
 	t/api-limits.t \
 	t/api-loop.t \
 	t/api-loop-failure.t \
@@ -104,6 +124,7 @@ api_tests = \
 	t/api-nesting.t \
 	t/api-master.t \
 	t/api-mend.t \
+	t/api-mutex.t \
 	t/api-original.t \
 	t/api-original-arrays.t \
 	t/api-original-parallel.t \
@@ -114,6 +135,10 @@ api_tests = \
 	t/api-states.t \
 	t/api-within.t \
 	t/api-oom.t
+t_api_counter_t_LDADD = $(api_libraries)
+t_api_counter_t_LDFLAGS = $(api_ldflags)
+t_api_mutex_t_LDADD = $(api_libraries)
+t_api_mutex_t_LDFLAGS = $(api_ldflags)
 t_api_oom_t_LDADD = $(api_libraries)
 t_api_oom_t_LDFLAGS = $(api_ldflags)
 t_api_within_t_LDADD = $(api_libraries)
@@ -122,6 +147,12 @@ t_api_anchors_t_LDADD = $(api_libraries)
 t_api_anchors_t_LDFLAGS = $(api_ldflags)
 t_api_array_t_LDADD = $(api_libraries)
 t_api_array_t_LDFLAGS = $(api_ldflags)
+t_api_array_copy_t_LDADD = $(api_libraries)
+t_api_array_copy_t_LDFLAGS = $(api_ldflags)
+t_api_array_make_t_LDADD = $(api_libraries)
+t_api_array_make_t_LDFLAGS = $(api_ldflags)
+t_api_array_view_t_LDADD = $(api_libraries)
+t_api_array_view_t_LDFLAGS = $(api_ldflags)
 t_api_backends_t_LDADD = $(api_libraries)
 t_api_backends_t_LDFLAGS = $(api_ldflags)
 t_api_background_t_LDADD = $(api_libraries)
@@ -145,12 +176,22 @@ t_api_collective_t_LDADD = $(api_libraries)
 t_api_collective_t_LDFLAGS = $(api_ldflags)
 t_api_core_t_LDADD = $(api_libraries)
 t_api_core_t_LDFLAGS = $(api_ldflags)
+t_api_heap_bad_t_LDADD = $(api_libraries)
+t_api_heap_bad_t_LDFLAGS = $(api_ldflags)
+t_api_heap_check_t_LDADD = $(api_libraries)
+t_api_heap_check_t_LDFLAGS = $(api_ldflags)
+t_api_heap_signal_t_LDADD = $(api_libraries)
+t_api_heap_signal_t_LDFLAGS = $(api_ldflags)
+t_api_heap_sizes_t_LDADD = $(api_libraries)
+t_api_heap_sizes_t_LDFLAGS = $(api_ldflags)
 t_api_errors_t_LDADD = $(api_libraries)
 t_api_errors_t_LDFLAGS = $(api_ldflags)
+t_api_limits_t_LDADD = $(api_libraries)
+t_api_limits_t_LDFLAGS = $(api_ldflags) -rdynamic
 t_api_loop_t_LDADD = $(api_libraries)
 t_api_loop_t_LDFLAGS = $(api_ldflags)
-t_api_limits_t_LDADD = $(api_libraries)
-t_api_limits_t_LDFLAGS = $(api_ldflags)
+t_api_failure_limits_t_LDADD = $(api_libraries)
+t_api_failure_limits_t_LDFLAGS = $(api_ldflags)
 t_api_loop_failure_t_LDADD = $(api_libraries)
 t_api_loop_failure_t_LDFLAGS = $(api_ldflags)
 t_api_failure_t_LDADD = $(api_libraries)
@@ -171,6 +212,8 @@ t_api_original_t_LDADD = $(api_libraries)
 t_api_original_t_LDFLAGS = $(api_ldflags)
 t_api_original_parallel_t_LDADD = $(api_libraries)
 t_api_original_parallel_t_LDFLAGS = $(api_ldflags)
+t_api_place_t_LDADD = $(api_libraries)
+t_api_place_t_LDFLAGS = $(api_ldflags)
 t_api_parallel_t_LDADD = $(api_libraries)
 t_api_parallel_t_LDFLAGS = $(api_ldflags)
 t_api_regions_t_LDADD = $(api_libraries)
@@ -189,6 +232,7 @@ t_api_openmp_t_LDFLAGS = $(api_ldflags)
 # The same, but not for valgrind, where each takes minutes.
 long_tests = \
 	t/api-numeric.t \
+	t/api-place.t \
 	t/api-numeric-sort.t \
 	t/api-numeric-sum.t \
 	t/api-retries.t
@@ -201,11 +245,14 @@ fault_tests = \
 	t/fault-heap.t \
 	t/fault-map.t \
 	t/fault-regions.t \
+	t/fault-sync.t \
 	t/fault-workers.t
 t_fault_collective_t_LDADD = $(fault_libraries)
 t_fault_collective_t_CPPFLAGS = $(fault_cppflags)
 t_fault_regions_t_LDADD = $(fault_libraries)
 t_fault_regions_t_CPPFLAGS = $(fault_cppflags)
+t_fault_sync_t_LDADD = $(fault_libraries)
+t_fault_sync_t_CPPFLAGS = $(fault_cppflags)
 t_fault_heap_t_LDADD = $(fault_libraries)
 t_fault_heap_t_CPPFLAGS = $(fault_cppflags)
 t_fault_map_t_LDADD = $(fault_libraries)
@@ -225,6 +272,7 @@ shell_tests = \
 	t/smrrun-bad.t \
 	t/smrrun-fail.t \
 	t/smrrun-kill.t \
+	t/smrrun-memory.t \
 	t/smrrun-openmp.t \
 	t/smrrun-ranks.t \
 	t/smrrun-run.t \
@@ -235,7 +283,7 @@ compiled_tests = $(unit_tests) $(launcher_tests) $(api_tests) $(long_tests) $(fa
 check_PROGRAMS += $(compiled_tests)
 dist_check_SCRIPTS += $(shell_tests)
 TESTS += $(compiled_tests) $(shell_tests)
-EXTRA_DIST += t/tap.sh t/ways.h t/rank_threads.h t/crash.h t/in_child.h t/spawn.h t/numeric.h t/pool.h t/smrrun-output.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
+EXTRA_DIST += t/array_model.h t/tap.sh t/ways.h t/rank_threads.h t/crash.h t/in_child.h t/spawn.h t/numeric.h t/pool.h t/smrrun-output.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
 
 # Automake takes t/NAME.c for t/NAME.t, and LDADD, where nothing else is said.
 AM_DEFAULT_SOURCE_EXT = .c

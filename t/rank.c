@@ -203,6 +203,14 @@ static int end_by(const char *how)
         sharedmem_abort(7);
     if (strcmp(how, "uncaught") == 0)
         sharedmem_critical_begin("a name that is far too long for any critical region", SHAREDMEM_HERE);
+    if (strcmp(how, "free") == 0)
+        sharedmem_free(&size);
+    if (strcmp(how, "free-twice") == 0) {
+        void *block = sharedmem_malloc(100);
+
+        sharedmem_free(block);
+        sharedmem_free(block);
+    }
     if (strcmp(how, "map-crash") == 0)
         sharedmem_map(8, crash, NULL, .np = 2);
     if (strcmp(how, "map") == 0)
@@ -296,6 +304,21 @@ static int first(char **arguments)
         sharedmem_barrier();
         return atomic_load(counter) != size;
     }
+    if (strcmp(arguments[0], "team_empty") == 0) {
+        /* Rank 2 may be told to ask for more than the others: "first team_empty 1". */
+        int64_t shape[] = {size + (rank == 2 ? number(arguments + 1, 0) : 0), 3};
+        sharedmem_array a = sharedmem_team_empty(SHAREDMEM_INT32, 2, shape);
+
+        *(int32_t *)sharedmem_element(a, (int64_t[]){rank, 1}) = rank;
+        sharedmem_barrier();
+        return *(int32_t *)sharedmem_element(a, (int64_t[]){(rank + 1) % size, 1}) != (rank + 1) % size;
+    }
+    if (strcmp(arguments[0], "team_full") == 0) {
+        sharedmem_array a = sharedmem_team_full(SHAREDMEM_FLOAT64, 1, (int64_t[]){1000}, &(double){0.5});
+        double sum = 0;
+
+        return sharedmem_sum(a, &sum) != 0 || sum != 500;
+    }
     if (strcmp(arguments[0], "malloc") == 0)
         sharedmem_free(sharedmem_malloc(100));
     return sharedmem_size() != size;
@@ -352,6 +375,57 @@ static int critical(char **arguments)
     if (rank == 0)
         printf("counted %lld of %lld\n", (long long)*counter, (long long)n * size);
     return 0;
+}
+
+/* Mutexes and counters of all ranks. */
+struct synced {
+    sharedmem_mutex mutex;
+    sharedmem_counter counter;
+    int64_t sum;
+};
+
+/* locked [N]: all add to one number, under a mutex; each waits until all have. */
+static int locked(char **arguments)
+{
+    struct synced *synced = sharedmem_team_calloc(1, sizeof *synced);
+    int n = number(arguments, 1000);
+
+    for (int i = 0; i < n; i++) {
+        SHAREDMEM_LOCKED (&synced->mutex)
+            synced->sum++;
+    }
+    sharedmem_counter_add(&synced->counter, 1);
+    sharedmem_counter_wait(&synced->counter, SHAREDMEM_EQ, size);
+    if (rank == 0)
+        printf("%lld\n", (long long)synced->sum);
+    return 0;
+}
+
+/* locked-end HOW: rank 2 ends with a mutex locked, for which the others wait. */
+static int locked_end(char **arguments)
+{
+    struct synced *synced = sharedmem_team_calloc(1, sizeof *synced);
+
+    if (rank == WHO) {
+        sharedmem_mutex_lock(&synced->mutex);
+        sharedmem_counter_add(&synced->counter, 1);
+        return end_by(arguments[0]);
+    }
+    sharedmem_counter_wait(&synced->counter, SHAREDMEM_EQ, 1);
+    SHAREDMEM_LOCKED (&synced->mutex)
+        say("entered");
+    return 0;
+}
+
+/* counter: all wait for a counter that rank 2 never changes. */
+static int wait_for_counter(char **arguments)
+{
+    struct synced *synced = sharedmem_team_calloc(1, sizeof *synced);
+
+    (void)arguments;
+    while (rank == WHO)
+        sleep_ms(1000);
+    return sharedmem_counter_wait(&synced->counter, SHAREDMEM_GE, 1);
 }
 
 /* held: rank 2 dies in a critical region, after which the others take it. */
@@ -429,6 +503,36 @@ static int sort(char **arguments)
     return is_wrong;
 }
 
+/* Large memory of all ranks: each finds zeros in its part; then rank 0 says where more of it is to lie. */
+static int place(char **arguments)
+{
+    const size_t n = (size_t)48 << 20;
+    char *block = sharedmem_team_calloc(n, 1);
+    sharedmem_range mine = sharedmem_my_part(n);
+    int64_t n_bad = 0;
+
+    (void)arguments;
+    for (size_t i = mine.begin; i < mine.end; i++)
+        n_bad += block[i] != 0;
+    for (int32_t how = SHAREDMEM_FIRST_TOUCH; how <= SHAREDMEM_BY_RANK; how++) {
+        char *more = sharedmem_team_calloc(n / 48, 1);
+        sharedmem_error error = {0};
+
+        if (rank == 0 && sharedmem_place(more, n / 48, how, &error) < 1)
+            n_bad += error.kind != SHAREDMEM_ERROR_SYSTEM;
+        sharedmem_barrier();
+        more[rank] = 1;
+        sharedmem_barrier();
+        if (rank == 0)
+            sharedmem_free(more);
+    }
+    n_bad = sharedmem_all_int64(n_bad, SHAREDMEM_SUM);
+    if (rank == 0)
+        printf("%s, SHAREDMEM_MEM is %s\n", n_bad == 0 ? "placed" : "wrong",
+               getenv("SHAREDMEM_MEM") != NULL ? getenv("SHAREDMEM_MEM") : "not set");
+    return 0;
+}
+
 /* heap MIB: whether so much can be had. */
 static int heap(char **arguments)
 {
@@ -440,6 +544,38 @@ static int heap(char **arguments)
         say(block != NULL ? "enough" : strerror(errno));
     sharedmem_barrier();
     sharedmem_free(block);
+    return 0;
+}
+
+/* fill BYTES: takes and touches blocks until there are no more; rank 0 says whether that was as it should be. */
+static int fill(char **arguments)
+{
+    size_t bytes = (size_t)number(arguments, 64), n = 0;
+    char *block;
+
+    for (; (block = sharedmem_malloc(bytes)) != NULL; n++)
+        memset(block, 1, bytes);
+    if (errno != ENOMEM || n == 0)
+        return 3;
+    sharedmem_barrier();
+    if (rank == 0)
+        say(sharedmem_heap_check(NULL) == 0 ? "whole" : "damaged");
+    return 0;
+}
+
+/* no-page: rank 2 touches a page of the heap that the system does not have. */
+static int no_page(char **arguments)
+{
+    int fd = memfd_create("empty", MFD_CLOEXEC);
+    char *block;
+
+    (void)arguments;
+    sharedmem_barrier();
+    block = sharedmem_aligned_alloc((size_t)1 << 16, (size_t)1 << 16);
+    if (rank == WHO && block != NULL &&
+        mmap(block, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED)
+        *block = 1;
+    sharedmem_barrier();
     return 0;
 }
 
@@ -605,10 +741,16 @@ static const struct mode modes[] = {
     {"loop-end", loop_end},
     {"critical", critical},
     {"held", held},
+    {"locked", locked},
+    {"locked-end", locked_end},
+    {"counter", wait_for_counter},
     {"map", map},
     {"progress", progress},
     {"sort", sort},
     {"heap", heap},
+    {"place", place},
+    {"fill", fill},
+    {"no-page", no_page},
     {"helper", helper},
     {"forked", forked},
     {"close-exec", close_exec},

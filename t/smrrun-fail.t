@@ -47,6 +47,10 @@ check_ranks() {
     ends_soon 7 '^smrrun: rank 2 .*' "end-alone abort7" "$smrrun" -n 4 "$rank" end-alone abort7
     ends_soon 1 '^smrrun: rank 2 .*rank\.c:[0-9]+: critical: the name is longer' "an uncaught error" \
         "$smrrun" -n 4 "$rank" end uncaught
+    ends_soon 1 '^smrrun: rank 2 .*sharedmem_free\(0x[0-9a-f]+\): this is not memory of the shared heap' \
+        "a rank that frees what is no block" "$smrrun" -n 4 "$rank" end free
+    ends_soon 1 '^smrrun: rank 2 .*sharedmem_free\(0x[0-9a-f]+\): no block begins there: the block was freed before' \
+        "a rank that frees twice" "$smrrun" -n 4 "$rank" end free-twice
     ends_soon 1 '^smrrun: rank 2 .*rank\.c:[0-9]+: item 3 failed with code 7 .*item three is bad' \
         "a map that fails in a rank" "$smrrun" -n 4 "$rank" end map
     ends_soon 1 '^smrrun: rank 2 is gone while ranks? [013, -]+ waits? in the barrier or collective at .*rank\.c:[0-9]+' \
@@ -54,6 +58,14 @@ check_ranks() {
     ends_soon 1 \
         '^smrrun: rank 2 has ended without joining the job, while ranks? [013, -]+ waits? for it at .*rank\.c:[0-9]' \
         "a rank that never comes" "$smrrun" -n 4 "$rank" absent
+    for how in segv:139:SIGSEGV kill:137:SIGKILL; do
+        name=${how%%:*} status=${how#*:}
+        ends_soon "${status%:*}" "^smrrun: rank 2 \\(pid [0-9]+\\) was ended by ${how##*:}" \
+            "locked-end $name" "$smrrun" -n 4 "$rank" locked-end "$name"
+    done
+    ends_soon 1 '^smrrun: rank [013] .*rank\.c:[0-9]+: mutex: who held it ended' "a rank that leaves with a mutex" \
+        "$smrrun" -n 4 "$rank" locked-end 0
+    is "" "$(cat out)" "a rank that leaves with a mutex: nobody gets it"
     gives 1 "a map's worker that crashes" "$smrrun" -n 4 "$rank" end map-crash
     ok "a map's worker that crashes: which item" grep -Eq \
         '^smrrun: rank 2 .*rank\.c:[0-9]+: worker .* was ended by SIGSEGV while it did item 3$' err
@@ -128,6 +140,9 @@ check_timeout() {
     gives 124 "--timeout of ranks that sum" "$smrrun" --timeout 500ms -n 4 "$rank" wait sum
     ok "--timeout of ranks that sum: they tell where" grep -Eq \
         '^smrrun:   ranks 0-1, 3: waiting in the barrier or collective at .*rank\.c:[0-9]+, for [0-9.]+ s' err
+    gives 124 "--timeout of ranks that wait for a counter" "$smrrun" --timeout 500ms -n 4 "$rank" counter
+    ok "--timeout of ranks that wait for a counter: they tell where" grep -Eq \
+        '^smrrun:   ranks 0-1, 3: waiting for a counter at .*rank\.c:[0-9]+, for [0-9.]+ s' err
     gives 124 "--timeout of ranks that have not met" "$smrrun" --timeout 500ms -n 3 sh -c '
         [ "$SHAREDMEM_RANK" = 0 ] && exec "$0" init
         exec sleep 60' "$rank"

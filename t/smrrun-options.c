@@ -121,6 +121,9 @@ static const struct {
     {{"--heap", "-1G", "a"}, "--heap -1G: not a size"},
     {{"--heap", "1K", "a"}, "--heap 1K: out of range"},
     {{"--heap", "8193G", "a"}, "--heap 8193G: out of range"},
+    {{"--mem", "numa", "a"},
+     "--mem numa: no such policy; give local, interleave or none, as in: smrrun --mem interleave ./prog"},
+    {{"--mem", "", "a"}, "--mem '': no such policy"},
     /* Words that are no options. */
     {{"--lable", "a"}, "unknown option --lable; did you mean --label? smrrun -h lists all"},
     {{"--lable=3", "a"}, "unknown option --lable=3; did you mean --label?"},
@@ -186,7 +189,8 @@ static void test_defaults(void)
             "no flag is set");
     test_ok(options.timeout_ns == 0, "no time limit");
     test_ok(options.grace_ns == 5 * SECOND, "a grace of 5 s");
-    test_ok(options.heap_bytes == 0 && options.wdir == NULL && options.n_exports == 0, "nothing else");
+    test_ok(options.heap_bytes == 0 && options.wdir == NULL && options.n_exports == 0 && options.mem == NULL,
+            "nothing else");
     test_str("a", options.program[0], "the program");
     test_str(NULL, options.program[1], "and no arguments");
 }
@@ -264,6 +268,9 @@ static void test_values(void)
     test_str("/tmp", options.wdir, "a folder");
     test_int(OPTIONS_BIND_SHARE, options.bind, "the default");
     test_ok(options.is_bind_given, "asked for by name");
+    test_int(OPTIONS_RUN, PARSE("--mem", "interleave", "--mem=none", "a"),
+             "a policy of memory, the last counts");
+    test_str("none", options.mem, "it is kept");
     test_int(OPTIONS_RUN, PARSE("-wdir", "run1", "--timeout=0", "--grace", "0", "--heap=16M", "a"),
              "least ones");
     test_str("run1", options.wdir, "MPI's -wdir is no -w with dir");

@@ -25,9 +25,12 @@ check_meeting() {
     good "a rank that comes late" late
     gives 0 "one rank" "$smrrun" -n 1 "$rank" barriers
     gives 0 "more ranks than processors" "$smrrun" -n 32 "$rank" barriers 50
-    for call in bcast all_int64 all_double all loop team_calloc malloc; do
+    for call in bcast all_int64 all_double all loop team_calloc team_empty team_full malloc; do
         good "$call as the first call" first "$call"
     done
+    gives 1 "an array of which rank 2 wants more" "$smrrun" -n 4 "$rank" first team_empty 1
+    ok "an array of which rank 2 wants more: is told of" \
+        grep -q 'team_empty: rank 2 gives 5 as shape\[0\], rank 0 4; all ranks must give the same' err
 }
 
 check_order() {
@@ -90,6 +93,8 @@ check_memory() {
         exec "$0" -n 4 "$1" pointers' "$smrrun" "$rank"
     gives 0 "critical over all ranks" "$smrrun" -n 8 "$rank" critical 1000
     prints "counted 8000 of 8000" "critical over all ranks: nothing is lost"
+    gives 0 "a mutex and a counter of all ranks" "$smrrun" -n 8 "$rank" locked 1000
+    prints 8000 "a mutex and a counter of all ranks: nothing is lost, and all is seen"
     good "a map in each rank" map
     gives 0 "a sort in each rank but one" env SHAREDMEM_NP=2 "$smrrun" -n 4 "$rank" sort
     gives 0 "a small heap" env SHAREDMEM_HEAP=32M "$smrrun" -n 3 "$rank" heap 64
@@ -100,6 +105,16 @@ check_memory() {
     prints "Cannot allocate memory" "--heap: as the variable"
     gives 0 "--heap beats the variable" env SHAREDMEM_HEAP=32M "$smrrun" --heap 256M -n 3 "$rank" heap 64
     prints "enough" "--heap beats the variable: it is larger"
+    gives 0 "large memory" "$smrrun" -n 3 "$rank" place
+    prints "placed, SHAREDMEM_MEM is not set" "large memory: each rank's part is good"
+    for policy in local interleave none; do
+        gives 0 "--mem $policy" env SHAREDMEM_MEM=elsewhere "$smrrun" --mem $policy -n 3 "$rank" place
+        prints "placed, SHAREDMEM_MEM is $policy" "--mem $policy: beats the variable"
+        says "" "--mem $policy: nothing is said"
+    done
+    gives 0 "with nodes that are only described" \
+        env HWLOC_SYNTHETIC='numa:2 core:4 pu:1' "$smrrun" --mem interleave -n 3 "$rank" place
+    prints "placed, SHAREDMEM_MEM is interleave" "nodes that are only described: nothing is done"
 }
 
 # The helper's own line, and nothing of the job's.

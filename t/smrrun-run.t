@@ -58,6 +58,10 @@ check_options() {
     is 2 "$(grep -c '^smrrun: rank [01]: ' err)" "--dry-run: and where ranks would be"
     gives 0 "-v" "$smrrun" -v -n 2 true
     has "2 ranks (from -n)" "$(cat err)" "-v: tells where the number is from"
+    is 1 "$(grep -Ec '^smrrun: huge pages: .*shmem_enabled is ' err)" "-v: and what is with huge pages, in a line"
+    is 0 "$(grep -c '^smrrun: memory' err)" "-v: of memory nothing that nobody asked for"
+    gives 0 "-v --mem" "$smrrun" -v --mem interleave -n 2 true
+    is 1 "$(grep -c '^smrrun: memory: interleave' err)" "-v --mem: tells where memory lies"
     gives 0 "--report-bindings" "$smrrun" --report-bindings -n 2 sleep 0.2
     is 2 "$(grep -Ec '^smrrun: rank [01]: .*cpus? [0-9]' err)" "--report-bindings: a line a rank"
     is 2 "$(wc -l <err)" "--report-bindings: no more"

@@ -54,9 +54,32 @@ static void test_ranges(void)
     test_int(2048, ranges.n, "but counted");
 }
 
+static void test_distance(void)
+{
+    static const struct {
+        const char *word, *other;
+        int distance;
+    } cases[] = {
+        {"", "", 0},          {"heap", "heap", 0},       {"", "abc", 3},
+        {"heap", "heaps", 1}, {"heap", "hep", 1},        {"heap", "heat", 1},
+        {"heap", "haep", 1},  {"timeout", "tiemotu", 2}, {"mem", "quiet", 4},
+    };
+    char longer[100];
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_int(cases[i].distance, text_distance(cases[i].word, cases[i].other), "from '%s' to '%s'",
+                 cases[i].word, cases[i].other);
+        test_int(cases[i].distance, text_distance(cases[i].other, cases[i].word), "and back");
+    }
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    test_int(TEXT_DISTANCE_BYTES, text_distance(longer, ""), "a longer word is cut");
+}
+
 int main(void)
 {
     test_begin(10);
+    test_distance();
     test_one_line();
     test_copy_end();
     test_ranges();

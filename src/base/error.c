@@ -15,7 +15,7 @@ _Static_assert(sizeof(sharedmem_error) == 4096, "sharedmem_error is 4096 bytes, 
 
 static _Atomic(sharedmem_uncaught_handler *) uncaught_handler = sharedmem_uncaught;
 static error_leave *leave_process;
-static _Thread_local error_leave *leave_thread;
+static _Thread_local error_leave *leave_thread __attribute__((tls_model("initial-exec")));
 
 _Thread_local bool error_has_fail_message __attribute__((tls_model("initial-exec")));
 
@@ -122,11 +122,29 @@ void sharedmem_uncaught(const sharedmem_error *error)
     exit(EXIT_FAILURE);
 }
 
+void (*error_find_place)(char *where, size_t size);
+
+/*
+ * Whether to look for the call that went wrong, where the error does not say. Not in a signal handler, which is
+ * what EDEADLK may be of: that could hang.
+ */
+static bool wants_place(const sharedmem_error *error, sharedmem_uncaught_handler *handler)
+{
+    return handler == sharedmem_uncaught && error->where[0] == '\0' && error->kind == SHAREDMEM_ERROR_USAGE &&
+           error->code != EDEADLK && error_find_place != NULL;
+}
+
 int error_uncaught(const sharedmem_error *error)
 {
     sharedmem_uncaught_handler *handler = atomic_load(&uncaught_handler);
     int saved_errno = errno;
+    sharedmem_error placed;
 
+    if (handler != NULL && wants_place(error, handler)) {
+        placed = *error;
+        error_find_place(placed.where, sizeof placed.where);
+        error = &placed;
+    }
     if (handler != NULL)
         handler(error);
     errno = saved_errno;
@@ -140,21 +158,21 @@ static void forget_leave(void)
     leave_thread = NULL;
 }
 
-static void guard_forks(void)
+static void install_hook(void)
 {
     pthread_atfork(NULL, NULL, forget_leave);
 }
 
-static void guard_once(void)
+void error_guard_forks(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    pthread_once(&once, guard_forks);
+    pthread_once(&once, install_hook);
 }
 
 void error_set_leave(error_leave *leave)
 {
-    guard_once();
+    error_guard_forks();
     leave_process = leave;
 }
 
@@ -162,7 +180,7 @@ error_leave *error_set_thread_leave(error_leave *leave)
 {
     error_leave *before = leave_thread;
 
-    guard_once();
+    error_guard_forks();
     leave_thread = leave;
     return before;
 }

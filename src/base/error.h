@@ -35,6 +35,12 @@ static inline void error_drop_fail_message(void)
         error_take_fail_message(NULL);
 }
 
+/*
+ * Writes "file:line" of the program's call that this thread is in, or nothing; NULL: nobody can. For usage errors
+ * of calls that are not told their place.
+ */
+extern void (*error_find_place)(char *where, size_t size);
+
 /* Hands error to the uncaught handler. Returns -1 with errno as it was, where the handler returns. */
 int error_uncaught(const sharedmem_error *error);
 
@@ -44,6 +50,10 @@ int error_uncaught(const sharedmem_error *error);
  */
 typedef void error_leave(const sharedmem_error *error);
 void error_set_leave(error_leave *leave);
+
+/* Before a fork whose child calls that: what it would do once in each child is done here for all. */
+void error_guard_forks(void);
+
 
 /*
  * The same for the calling thread alone, before that of the process. Returns the one until now; NULL: none.

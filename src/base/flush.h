@@ -15,6 +15,12 @@
 bool flush_before_fork(void);
 
 /*
+ * As fflush(NULL). In a forked child that has nothing to write it only looks: the flushing writes to each stream,
+ * and the first store to a page costs a copy of it.
+ */
+void flush_all(void);
+
+/*
  * Before this process ends by _exit(): what was printed goes out. In a program with threads stdout and stderr
  * only, as above, and not where another thread is just using them: it may do so for ever.
  */

@@ -33,6 +33,23 @@ void text_copy_end(char *to, size_t size, const char *text)
         memcpy(to, text, length);
 }
 
+const char *text_bytes(char text[TEXT_BYTES_SIZE], uint64_t bytes)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    uint64_t value = bytes, rest = 0;
+    size_t unit = 0;
+
+    for (; value >= 1024; unit++) {
+        rest = value % 1024;
+        value /= 1024;
+    }
+    if (unit == 0 || value >= 10)
+        snprintf(text, TEXT_BYTES_SIZE, "%u %s", (unsigned)value, units[unit]);
+    else
+        snprintf(text, TEXT_BYTES_SIZE, "%u.%u %s", (unsigned)value, (unsigned)rest * 10 / 1024, units[unit]);
+    return text;
+}
+
 void text_ranges_begin(struct text_ranges *ranges)
 {
     *ranges = (struct text_ranges){.n = 0};
@@ -62,4 +79,29 @@ void text_ranges_add(struct text_ranges *ranges, unsigned number)
                  number);
     else
         snprintf(ranges->text + ranges->begin, room, "%s%u", ranges->begin > 0 ? ", " : "", number);
+}
+
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+int text_distance(const char *word, const char *other)
+{
+    int n = (int)strnlen(word, TEXT_DISTANCE_BYTES), m = (int)strnlen(other, TEXT_DISTANCE_BYTES);
+    int d[TEXT_DISTANCE_BYTES + 1][TEXT_DISTANCE_BYTES + 1];
+
+    for (int i = 0; i <= n; i++) {
+        for (int j = 0; j <= m; j++) {
+            if (i == 0 || j == 0) {
+                d[i][j] = i + j;
+                continue;
+            }
+            d[i][j] = smaller(d[i - 1][j - 1] + (word[i - 1] != other[j - 1]),
+                              smaller(d[i - 1][j], d[i][j - 1]) + 1);
+            if (i > 1 && j > 1 && word[i - 1] == other[j - 2] && word[i - 2] == other[j - 1])
+                d[i][j] = smaller(d[i][j], d[i - 2][j - 2] + 1);
+        }
+    }
+    return d[n][m];
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * Makes text one line, whatever names and values of users went into it: line breaks at its end go, others are
@@ -13,6 +14,10 @@ void text_one_line(char *text);
 
 /* Copies the end of text, as much as fits into size bytes with its 0, and clears the rest. NULL is "". */
 void text_copy_end(char *to, size_t size, const char *text);
+
+/* A size as a person reads it, never more than it is: "100 bytes", "1.5 GiB", "22 MiB". Returns text. */
+#define TEXT_BYTES_SIZE 24
+const char *text_bytes(char text[TEXT_BYTES_SIZE], uint64_t bytes);
 
 /* Numbers that rise as a person writes them: "0-3, 7". */
 struct text_ranges {
@@ -28,5 +33,14 @@ void text_ranges_begin(struct text_ranges *ranges);
 
 /* Adds a number above all those before. */
 void text_ranges_add(struct text_ranges *ranges, unsigned number);
+
+/* No longer word is compared. */
+#define TEXT_DISTANCE_BYTES 32
+
+/*
+ * How many letters must be changed, added, dropped or swapped with the next to make one word of the other;
+ * both are cut to TEXT_DISTANCE_BYTES.
+ */
+int text_distance(const char *word, const char *other);
 
 #endif

@@ -41,6 +41,18 @@ int binding_apply(const struct binding_plan *plan, int rank)
     return sched_setaffinity(0, sizeof mask, &mask.set);
 }
 
+int binding_rank_here(const struct binding_plan *plan)
+{
+    const int n = plan->is_this_machine ? plan->n_ranks * plan->width : 0;
+    int pu = sched_getcpu();
+
+    for (int i = 0; i < n && pu >= 0; i++) {
+        if (plan->pus[i] == pu)
+            return i / plan->width;
+    }
+    return -1;
+}
+
 struct writer {
     char *text;
     size_t size;

@@ -54,6 +54,9 @@ void binding_plan_destroy(struct binding_plan *plan);
  */
 int binding_apply(const struct binding_plan *plan, int rank);
 
+/* The rank whose row has the processor that the calling thread runs on now; -1: none has. */
+int binding_rank_here(const struct binding_plan *plan);
+
 /*
  * Writes rank's row as a list like "0-3,8" into text (cut to size). Returns its length as snprintf does.
  * "unbound" where width is 0.

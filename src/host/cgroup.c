@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/kernel_file.h"
+
 /* The fields of a line of mountinfo that are looked at, in its buffer. */
 struct mount {
     char *root;  /* what of the hierarchy is mounted, "/" for all */
@@ -247,4 +249,14 @@ bool cgroup_up(struct cgroup *cgroup)
 bool cgroup_file(const struct cgroup *cgroup, const char *name, char path[PATH_MAX])
 {
     return snprintf(path, PATH_MAX, "%s/%s", cgroup->path, name) < PATH_MAX;
+}
+
+uint64_t cgroup_number(const struct cgroup *cgroup, const char *name, uint64_t otherwise)
+{
+    char path[PATH_MAX];
+    uint64_t number;
+
+    if (!cgroup_file(cgroup, name, path) || kernel_file_number(path, &number) != 0)
+        return otherwise;
+    return number;
 }

@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct cgroup {
     char path[PATH_MAX]; /* its folder, root in front */
@@ -37,5 +38,8 @@ bool cgroup_up(struct cgroup *cgroup);
 
 /* Writes the path of one of its files into path. Returns false where it does not fit. */
 bool cgroup_file(const struct cgroup *cgroup, const char *name, char path[PATH_MAX]);
+
+/* The number that one of its files holds; otherwise where there is none. */
+uint64_t cgroup_number(const struct cgroup *cgroup, const char *name, uint64_t otherwise);
 
 #endif

@@ -17,7 +17,10 @@
 /* Besides the frames wanted: the handler's own and the signal's. */
 #define OWN_FRAMES 8
 
-static const int caught[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
+#define BIT(signal) (UINT64_C(1) << (signal))
+
+/* The signals that are caught. Not an array: each child would have to fetch the page that this is in. */
+#define CAUGHT (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGABRT) | BIT(SIGTRAP))
 
 static struct {
     pthread_once_t once;
@@ -284,39 +287,35 @@ void crash_prepare(void)
     errno = saved_errno;
 }
 
+/* As a rule there is none, so that it is cheaper to install first, and to look then what was there. */
 static void install_stack(void)
 {
     stack_t there, stack = {.ss_sp = prepared.stack, .ss_size = prepared.stack_bytes};
 
-    if (prepared.stack != NULL && sigaltstack(NULL, &there) == 0 && (there.ss_flags & SS_DISABLE) != 0)
-        sigaltstack(&stack, NULL);
+    if (prepared.stack != NULL && sigaltstack(&stack, &there) == 0 && (there.ss_flags & SS_DISABLE) == 0)
+        sigaltstack(&there, NULL);
 }
 
 static void install_handler(int signal)
 {
-    struct sigaction action;
+    struct sigaction before, action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 
-    if (sigaction(signal, NULL, &action) != 0 || action.sa_handler != SIG_DFL)
-        return;
-    action = (struct sigaction){.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    sigaction(signal, &action, NULL);
+    if (sigaction(signal, &action, &before) == 0 && before.sa_handler != SIG_DFL)
+        sigaction(signal, &before, NULL);
 }
 
 void crash_install(struct crash_shared *slot)
 {
-    int saved_errno = errno;
-
     if (!REGISTERS_KNOWN)
         return;
-    crash_prepare();
+    pthread_once(&prepared.once, prepare_once);
     mine.slot = slot;
     mine.stack_top = (uintptr_t)__builtin_frame_address(0);
     atomic_store_explicit(&mine.crashing, 0, memory_order_relaxed);
     mine.pid = getpid();
     install_stack();
-    for (size_t i = 0; i < sizeof caught / sizeof *caught; i++)
-        install_handler(caught[i]);
-    errno = saved_errno;
+    for (uint64_t left = CAUGHT; left != 0; left &= left - 1)
+        install_handler(__builtin_ctzll(left));
 }
 
 void crash_use(struct crash_shared *slot)

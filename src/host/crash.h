@@ -50,8 +50,8 @@ void crash_prepare(void);
  * alternate stack that is there already stays. Called by the only thread of a process after its fork, once; a
  * fork of that process may call it with a slot of its own, and leaves no traceback if it does not. slot stays
  * mapped to the end. Of the threads that are started later those that overflow their stack leave no traceback
- * either: alternate stacks are each thread's own. Keeps errno. Does nothing where the machine is neither
- * x86-64 nor aarch64.
+ * either: alternate stacks are each thread's own. Touches errno only where the system refuses. Does nothing
+ * where the machine is neither x86-64 nor aarch64.
  */
 void crash_install(struct crash_shared *slot);
 

@@ -1,7 +1,5 @@
 /* What a master makes of a worker's crash. */
-#include <dlfcn.h>
 #include <inttypes.h>
-#include <link.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -9,42 +7,14 @@
 #include <string.h>
 
 #include "host/crash.h"
+#include "host/pc.h"
 #include "host/symbols.h"
 
 /* How far below its stack pointer a call faults that uses up the stack; and what a stack may be at most. */
 #define BELOW_STACK_POINTER ((uint64_t)64 << 10)
 #define STACK_MAX           ((uint64_t)16 << 30)
 
-struct place {
-    const char *function, *object; /* NULL: unknown */
-    uint64_t offset;               /* from the function's beginning */
-    uint64_t address;              /* as the object's file has it */
-    const void *base;
-    const char *path; /* of the object's file */
-};
-
-static struct place place_of(uint64_t pc)
-{
-    struct place place = {0};
-    struct link_map *map;
-    const char *slash;
-    Dl_info info;
-
-    if (dladdr1((const void *)(uintptr_t)pc, &info, (void **)&map, RTLD_DL_LINKMAP) == 0)
-        return place;
-    slash = strrchr(info.dli_fname, '/');
-    place.object = slash != NULL ? slash + 1 : info.dli_fname;
-    place.address = pc - map->l_addr;
-    place.base = info.dli_fbase;
-    /* The linker knows the program by how it was called. This is its file, even when that has moved. */
-    place.path = map->l_name[0] != '\0' ? map->l_name : "/proc/self/exe";
-    place.function = info.dli_sname;
-    if (place.function != NULL)
-        place.offset = pc - (uintptr_t)info.dli_saddr;
-    return place;
-}
-
-static bool is_named(const struct place *place, const char *name)
+static bool is_named(const struct pc_place *place, const char *name)
 {
     return place->function != NULL && strcmp(place->function, name) == 0;
 }
@@ -53,12 +23,12 @@ static bool is_named(const struct place *place, const char *name)
 static uint32_t count_to_main(const uint64_t *pcs, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        struct place place = place_of(pcs[i]);
+        struct pc_place place = pc_place(pcs[i]);
 
         if (is_named(&place, "main"))
             return i + 1;
         if (is_named(&place, "__libc_start_main")) {
-            while (i > 0 && place_of(pcs[i - 1]).base == place.base)
+            while (i > 0 && pc_place(pcs[i - 1]).base == place.base)
                 i--;
             return i;
         }
@@ -92,7 +62,7 @@ __attribute__((format(printf, 2, 3))) static bool append(struct lines *lines, co
 }
 
 /* Names are cut, or one function of C++ would take all the room. */
-static bool append_symbol(struct lines *lines, uint32_t i, const struct place *place)
+static bool append_symbol(struct lines *lines, uint32_t i, const struct pc_place *place)
 {
     if (place->function == NULL)
         return append(lines, "  #%u %.60s+0x%" PRIx64 "\n", i, place->object, place->address);
@@ -113,7 +83,7 @@ static const char *describe(const struct symbols_place *source, char *text, size
 }
 
 /* A line for each function of the frame, the last with what all have in common. */
-static bool append_sources(struct lines *lines, uint32_t i, const struct place *place,
+static bool append_sources(struct lines *lines, uint32_t i, const struct pc_place *place,
                            const struct symbols_place *sources, int n)
 {
     char begin[32], source[256];
@@ -134,7 +104,7 @@ static bool append_sources(struct lines *lines, uint32_t i, const struct place *
 /* answer: what debug info says; NULL: it was not asked. */
 static bool append_frame(struct lines *lines, uint32_t i, uint64_t pc, const struct symbols_answer *answer)
 {
-    struct place place = place_of(pc);
+    struct pc_place place = pc_place(pc);
     const struct symbols_place *sources = answer != NULL ? answer->places : NULL;
     int n = answer != NULL ? answer->n : 0;
 
@@ -155,7 +125,7 @@ static const struct symbols_answer *look_up(const uint64_t *pcs, uint32_t n)
     struct symbols_question questions[CRASH_PCS];
 
     for (uint32_t i = 0; i < n; i++) {
-        struct place place = place_of(pcs[i]);
+        struct pc_place place = pc_place(pcs[i]);
 
         questions[i].pc = pcs[i];
         questions[i].object = (struct symbols_object){place.path, (uintptr_t)place.base, place.base};

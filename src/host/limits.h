@@ -5,6 +5,7 @@
 #ifndef HOST_LIMITS_H
 #define HOST_LIMITS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* No limit. */
@@ -22,6 +23,31 @@ struct limits_memory {
  * root: "" for this machine; a folder with proc/ and sys/ below it, recorded from another, for tests.
  */
 void limits_memory_read(const char *root, struct limits_memory *memory);
+
+/* What says how much memory can still be had. */
+enum limits_by { LIMITS_BY_NOTHING, LIMITS_BY_MACHINE, LIMITS_BY_CGROUP, LIMITS_BY_COMMIT };
+
+struct limits_room {
+    uint64_t bytes;    /* what the tightest limit leaves, swap counted; LIMITS_NONE where nothing tells */
+    enum limits_by by; /* the tightest */
+    bool has_cgroup;   /* a cgroup has a limit below the machine's */
+    char limit[400];   /* for a person: "cgroup /job (memory.max 512 MiB, 490 MiB used)" */
+};
+
+/*
+ * Reads how much more memory this process can touch before the system ends it or refuses a page: what the
+ * machine has available, what each cgroup's limit leaves beside what its processes hold (page cache, which
+ * goes when it is needed, counts as free; memory.high slows down, and is no limit), and under
+ * vm.overcommit_memory=2 the commit limit. root as above. Not a cancellation point. A process that has neither of
+ * the last two is not asked again for them for two seconds.
+ */
+void limits_room_read(const char *root, struct limits_room *room);
+
+/*
+ * How much more memory this process can have at least, if that can be told without reading a file: page cache
+ * does not count. 0 where it cannot.
+ */
+uint64_t limits_room_at_least(const char *root);
 
 /*
  * How many processes the system has ended so far because memory had run out: in this process's cgroup, or where

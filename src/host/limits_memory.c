@@ -26,17 +26,6 @@ static const struct memory_files memory_files[] = {
     {NULL, "memory.max", "memory.current", "inactive_file", "memory.events"},
 };
 
-/* The number in a cgroup's file, or otherwise. */
-static uint64_t cgroup_number(const struct cgroup *cgroup, const char *name, uint64_t otherwise)
-{
-    char path[PATH_MAX];
-    uint64_t number;
-
-    if (!cgroup_file(cgroup, name, path) || kernel_file_number(path, &number) != 0)
-        return otherwise;
-    return number;
-}
-
 /* a - b, not below 0. */
 static uint64_t difference(uint64_t a, uint64_t b)
 {

@@ -9,6 +9,9 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
@@ -66,10 +69,14 @@ int pages_inspect(int fd, uint64_t *size)
 
 /*
  * At once after the mapping: a core file of one process would else write out every hole, and so allocate it.
+ * Huge pages are asked for here, once for all of it in each process: what one process asks for a block,
+ * another that touches it first would not have asked for.
  */
-static void keep_out_of_cores(void *base, uint64_t size)
+static void advise(void *base, uint64_t size)
 {
     madvise(base, size, MADV_DONTDUMP);
+    if (pages_huge_is_wanted())
+        madvise(base, size, MADV_HUGEPAGE);
 }
 
 void *pages_map(int fd, uint64_t size)
@@ -87,7 +94,7 @@ void *pages_map(int fd, uint64_t size)
         munmap(room, room_bytes);
         return NULL;
     }
-    keep_out_of_cores(base, size);
+    advise(base, size);
     if (front > 0)
         munmap(room, front);
     munmap(base + size, PAGES_HUGE_BYTES - front);
@@ -100,7 +107,7 @@ void *pages_map_begin(int fd, uint64_t size)
 
     if (base == MAP_FAILED)
         return NULL;
-    keep_out_of_cores(base, size);
+    advise(base, size);
     return base;
 }
 
@@ -114,7 +121,7 @@ bool pages_map_at(int fd, uint64_t size, void *address)
         munmap(got, size);
         return false;
     }
-    keep_out_of_cores(got, size);
+    advise(got, size);
     return true;
 }
 
@@ -133,4 +140,63 @@ bool pages_punch(void *begin, size_t bytes)
 
     errno = saved_errno;
     return done && first == (uintptr_t)begin && end == (uintptr_t)begin + bytes;
+}
+
+/*
+ * Reading does it, since a hole in a shared file has no zero page to stand for it; and a read disturbs nobody
+ * who writes there at the same time.
+ */
+static void touch(const volatile char *begin, const volatile char *end, size_t page)
+{
+    for (; begin < end; begin += page)
+        (void)*begin;
+}
+
+int pages_populate(void *begin, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = (uintptr_t)begin / page * page;
+    uintptr_t end = ((uintptr_t)begin + bytes + page - 1) / page * page;
+    int saved_errno = errno;
+
+    while (madvise((void *)first, end - first, MADV_POPULATE_WRITE) != 0) {
+        /* A signal came, or a page was on its way: what is there already costs little to ask for again. */
+        if (errno == EINTR || errno == EAGAIN)
+            continue;
+        /*
+         * EFAULT: the fault would have been a SIGBUS. All else is a refusal of the call, not of the memory.
+         */
+        if (errno == ENOMEM || errno == EFAULT) {
+            errno = ENOMEM;
+            return -1;
+        }
+        touch((char *)first, (char *)end, page);
+        break;
+    }
+    errno = saved_errno;
+    return 0;
+}
+
+size_t pages_resident(const void *begin, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)begin + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)begin + bytes) / page * page;
+    unsigned char in_memory[4096];
+    size_t n = 0;
+    int saved_errno = errno;
+
+    while (first < end) {
+        size_t pages = (end - first) / page;
+
+        if (pages > sizeof in_memory)
+            pages = sizeof in_memory;
+        if (mincore((void *)first, pages * page, in_memory) != 0)
+            break;
+        for (size_t i = 0; i < pages; i++)
+            n += in_memory[i] & 1;
+        first += pages * page;
+    }
+    errno = saved_errno;
+    return n * page;
 }

@@ -45,4 +45,49 @@ void pages_unmap(void *base, uint64_t size);
  */
 bool pages_punch(void *begin, size_t bytes);
 
+/*
+ * Sees to it that the range's pages are there, those at its ends too, as if the caller had written to each:
+ * cheaper than the faults that the writing would be, and where there is no memory it fails and is no SIGBUS.
+ * It costs little where they are there. A large range is best done in pieces, each just before it is written.
+ * Kernels before 5.14 know no such call: there the pages are touched, and one that cannot be had is a SIGBUS.
+ * Returns 0, or -1 with errno ENOMEM.
+ */
+int pages_populate(void *begin, size_t bytes);
+
+/* How many bytes of the range's whole pages are in memory. */
+size_t pages_resident(const void *begin, size_t bytes);
+
+/* ---- Huge pages ---- */
+
+/*
+ * What the kernel does about pages of 2 MiB in shared memory, in its own words: "always", "within_size",
+ * "advise", "never", "deny" or "force"; "" where it does not tell. Newer kernels have a choice for each size
+ * of page, and theirs for 2 MiB is the one.
+ * root: "" for this machine; a folder with sys/ below it, recorded from another, for tests.
+ * Owner: the library.
+ */
+const char *pages_huge_setting(const char *root);
+
+/* Whether with this setting memory that asks for huge pages can get any. */
+bool pages_huge_is_allowed(const char *setting);
+
+/*
+ * The same of this machine, looked up once in a process: then mappings ask for huge pages, and large blocks
+ * begin at multiples of PAGES_HUGE_BYTES. Else both would be waste.
+ */
+bool pages_huge_is_wanted(void);
+
+/* Looks it up anew, in root as above. */
+void pages_huge_look(const char *root);
+
+/* The answer is given, by a process that has looked: nothing is read. */
+void pages_huge_set(bool is_wanted);
+
+/*
+ * How much shared memory this process has mapped in huge pages now: what was got, as far as the process has
+ * touched it. The kernel walks over all of its mappings for that, which can take milliseconds. 0 where it
+ * does not tell (Linux before 4.19, or without huge pages).
+ */
+uint64_t pages_huge_bytes(void);
+
 #endif

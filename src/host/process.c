@@ -142,15 +142,29 @@ static int keep_few(int fd)
     return -1;
 }
 
+static void set_end_fd(struct process *process, int fd)
+{
+    process->end_fd = keep_few(fd);
+    process->end_inode = fds_inode(process->end_fd);
+}
+
 /* Fills process for the child pid, which holds the other end of the pipe, if there is one. */
 static void adopt(struct process *process, pid_t pid, const int ends[2])
 {
     if (ends[1] >= 0)
         close(ends[1]);
-    process->pid = pid;
-    process->end_fd = keep_few(has_pidfd() ? open_pidfd(pid) : ends[0]);
-    process->end_inode = fds_inode(process->end_fd);
-    process->is_certain = has_pidfd() && process->end_fd >= 0;
+    *process = (struct process){.pid = pid, .end_fd = -1, .is_unwatched = has_pidfd()};
+    if (!process->is_unwatched)
+        set_end_fd(process, ends[0]);
+}
+
+void process_watch(struct process *process)
+{
+    if (!process->is_unwatched)
+        return;
+    process->is_unwatched = false;
+    set_end_fd(process, open_pidfd(process->pid));
+    process->is_certain = process->end_fd >= 0;
 }
 
 /* ---- A child that goes on in this program ---- */
@@ -197,19 +211,33 @@ static int fork_child(struct process *process, void (*bind)(pid_t parent), void 
     return 0;
 }
 
+static int fork_watched(struct process *process, void (*bind)(pid_t parent), void (*body)(void *argument),
+                        void *argument)
+{
+    if (fork_child(process, bind, body, argument) != 0)
+        return -1;
+    process_watch(process);
+    return 0;
+}
+
 int process_fork(struct process *process, void (*body)(void *argument), void *argument)
+{
+    return fork_watched(process, end_with, body, argument);
+}
+
+int process_fork_unwatched(struct process *process, void (*body)(void *argument), void *argument)
 {
     return fork_child(process, end_with, body, argument);
 }
 
 int process_fork_staying(struct process *process, void (*body)(void *argument), void *argument)
 {
-    return fork_child(process, stay_with, body, argument);
+    return fork_watched(process, stay_with, body, argument);
 }
 
 int process_fork_apart(struct process *process, void (*body)(void *argument), void *argument)
 {
-    return fork_child(process, end_with_nobody, body, argument);
+    return fork_watched(process, end_with_nobody, body, argument);
 }
 
 /* ---- A child that runs another program ---- */
@@ -432,43 +460,14 @@ int process_spawn(struct process *process, const struct process_spec *spec, cons
     close_pipe(launch.failure_pipe);
     if (status != 0)
         close_pipe(ends);
-    else
+    else {
         adopt(process, pid, ends);
+        process_watch(process);
+    }
     return status;
 }
 
-/* ---- Ends and signals ---- */
-
-static void end_from_siginfo(struct process_end *end, const siginfo_t *info)
-{
-    end->code = info->si_status;
-    end->how = info->si_code == CLD_EXITED ? PROCESS_EXITED : PROCESS_SIGNALLED;
-    end->dumped_core = info->si_code == CLD_DUMPED;
-}
-
-enum process_how process_reap(struct process *process, struct process_end *end)
-{
-    siginfo_t info = {0};
-    int saved_errno = errno;
-
-    *end = (struct process_end){.how = PROCESS_RUNS};
-    if (waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG) != 0)
-        end->how = PROCESS_VANISHED;
-    else if (info.si_pid == process->pid)
-        end_from_siginfo(end, &info);
-    if (end->how != PROCESS_RUNS)
-        process_forget_end_fd(process);
-    errno = saved_errno;
-    return end->how;
-}
-
-void process_forget_end_fd(struct process *process)
-{
-    if (process->end_fd >= 0 && fds_inode(process->end_fd) == process->end_inode)
-        close(process->end_fd);
-    process->end_fd = -1;
-    process->is_certain = false;
-}
+/* ---- Signals ---- */
 
 void process_signal(const struct process *process, int signal)
 {

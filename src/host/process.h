@@ -20,6 +20,7 @@ struct process {
     int end_fd;
     uint64_t end_inode; /* of end_fd: another file may have its number by now */
     bool is_certain; /* a pidfd: readable at the end and not before, whatever the child left behind */
+    bool is_unwatched; /* it is to get a pidfd by process_watch() */
 };
 
 enum process_how {
@@ -42,6 +43,15 @@ struct process_end {
  * Returns 0, or -1 with errno as fork(2); then process is untouched.
  */
 int process_fork(struct process *process, void (*body)(void *argument), void *argument);
+
+/*
+ * As process_fork(), for one of several children that are forked in a row: its pidfd is opened by
+ * process_watch(), so that the next children do not inherit it and have it to close.
+ */
+int process_fork_unwatched(struct process *process, void (*body)(void *argument), void *argument);
+
+/* Opens the end_fd of a child that was forked so. Soon: where SIGCHLD is ignored its pid comes free. */
+void process_watch(struct process *process);
 
 /*
  * As process_fork(), but the child gets SIGKILL only when the whole calling process ends: the thread may end
@@ -137,6 +147,12 @@ bool process_lives(pid_t tid, uint64_t since_boot_ns);
 
 /* The same for a process: it lives as long as any of its threads does, the first may have ended. */
 bool process_lives_at_all(pid_t pid, uint64_t since_boot_ns);
+
+/* Whether the caller is the only thread of its process, and that has no child, not even an ended one. */
+bool process_is_single(void);
+
+/* How much memory this process has for itself, which a fork copies when it is written; 0 where that is unknown. */
+uint64_t process_private_bytes(void);
 
 /* "SIGKILL" for 9; "signal 70" for what has no name. The text is the caller's buffer. */
 const char *process_signal_name(int signal, char *text, int size);

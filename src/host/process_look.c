@@ -103,3 +103,34 @@ const char *process_signal_name(int signal, char *text, int size)
     snprintf(text, (size_t)size, "signal %d", signal);
     return text;
 }
+
+/* Asked without taking a status from whoever waits for it. */
+static bool has_children(void)
+{
+    siginfo_t info = {0};
+
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 || errno != ECHILD;
+}
+
+bool process_is_single(void)
+{
+    struct process_look look;
+    int saved_errno = errno;
+    bool is_single = !has_children() && process_look(getpid(), &look) == 1 && look.n_threads == 1;
+
+    errno = saved_errno;
+    return is_single;
+}
+
+uint64_t process_private_bytes(void)
+{
+    unsigned long long size, resident, shared;
+    int saved_errno = errno;
+    FILE *file = fopen("/proc/self/statm", "re");
+    bool is_read = file != NULL && fscanf(file, "%llu %llu %llu", &size, &resident, &shared) == 3;
+
+    if (file != NULL)
+        fclose(file);
+    errno = saved_errno;
+    return is_read && resident > shared ? (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}

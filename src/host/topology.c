@@ -17,11 +17,12 @@
  * have: linked normally it would be loaded at the start of each, with what it needs itself.
  */
 #define FUNCTIONS(each)                                                                                      \
-    each(bitmap_isset) each(bitmap_weight) each(get_nbobjs_by_depth) each(get_obj_by_depth)                  \
-    each(get_type_depth) each(topology_destroy) each(topology_init) each(topology_is_thissystem)             \
-    each(topology_load) each(topology_set_all_types_filter) each(topology_set_components)                    \
-    each(topology_set_flags) each(topology_set_synthetic) each(topology_set_type_filter)                     \
-    each(topology_set_xml)
+    each(bitmap_alloc) each(bitmap_free) each(bitmap_isset) each(bitmap_set) each(bitmap_weight)             \
+        each(get_nbobjs_by_depth) each(get_obj_by_depth) each(get_type_depth) each(set_area_membind)         \
+            each(topology_destroy) each(topology_get_topology_nodeset) each(topology_init)                   \
+                each(topology_is_thissystem) each(topology_load) each(topology_set_all_types_filter)         \
+                    each(topology_set_components) each(topology_set_flags) each(topology_set_synthetic)      \
+                        each(topology_set_type_filter) each(topology_set_xml)
 
 /* Where they are, each of the type that hwloc's header declares. */
 static struct functions {
@@ -233,6 +234,12 @@ static void fill(struct topology *topology, hwloc_topology_t tree, hwloc_obj_t *
                                                                 .package = id[DOMAIN_PACKAGE]};
     }
     topology->n_cores = n_seen[DOMAIN_CORE];
+    topology->n_nodes = n_seen[DOMAIN_NUMA];
+    for (int i = 0; i < topology->n_nodes; i++) {
+        hwloc_obj_t node = seen[DOMAIN_NUMA * room + i];
+
+        topology->nodes[i] = node != NULL ? (int)node->os_index : 0;
+    }
 }
 
 static struct topology *copy_tree(hwloc_topology_t tree, const cpu_set_t *allowed, size_t allowed_bytes)
@@ -240,15 +247,18 @@ static struct topology *copy_tree(hwloc_topology_t tree, const cpu_set_t *allowe
     int room = count_objects(tree, HWLOC_OBJ_PU);
     struct topology *topology = calloc(1, sizeof *topology);
     struct topology_pu *pus = calloc((size_t)room, sizeof *pus);
+    int *nodes = calloc((size_t)room, sizeof *nodes);
     hwloc_obj_t *seen = calloc((size_t)room * N_DOMAINS, sizeof(hwloc_obj_t));
 
-    if (topology == NULL || pus == NULL || seen == NULL) {
+    if (topology == NULL || pus == NULL || nodes == NULL || seen == NULL) {
         free(seen);
+        free(nodes);
         free(pus);
         free(topology);
         return NULL;
     }
     topology->pus = pus;
+    topology->nodes = nodes;
     topology->is_this_machine = hwloc.topology_is_thissystem(tree);
     /* The mask is of this machine and says nothing of another. */
     if (!topology->is_this_machine)
@@ -262,18 +272,21 @@ static struct topology *copy_tree(hwloc_topology_t tree, const cpu_set_t *allowe
  * hwloc loads plug-ins from where the environment says, without asking who runs the program: with raised
  * privileges it is not used at all.
  */
+static int load_both(hwloc_topology_t *tree, const struct origin *origin, sharedmem_error *error)
+{
+    if (env_is_untrusted())
+        return error_set(error, SHAREDMEM_ERROR_SYSTEM, EPERM,
+                         "hwloc is not used in a program with raised privileges");
+    return load_hwloc(error) == 0 ? load_tree(tree, origin, error) : -1;
+}
+
 static struct topology *load(const struct origin *origin, const cpu_set_t *allowed, size_t allowed_bytes,
                              sharedmem_error *error)
 {
     struct topology *topology;
     hwloc_topology_t tree;
 
-    if (env_is_untrusted()) {
-        error_set(error, SHAREDMEM_ERROR_SYSTEM, EPERM,
-                  "hwloc is not used in a program with raised privileges");
-        return NULL;
-    }
-    if (load_hwloc(error) != 0 || load_tree(&tree, origin, error) != 0)
+    if (load_both(&tree, origin, error) != 0)
         return NULL;
     topology = copy_tree(tree, allowed, allowed_bytes);
     if (topology == NULL)
@@ -308,12 +321,88 @@ struct topology *topology_load_xml(const char *path, sharedmem_error *error)
     return load(&(struct origin){.xml_path = path}, NULL, 0, error);
 }
 
+/* ---- Memory ---- */
+
+/* What is said about an area, in hwloc's words. */
+static hwloc_membind_policy_t policy_of(const struct topology_area *area)
+{
+    switch (area->source) {
+    case TOPOLOGY_AS_USUAL:
+        return HWLOC_MEMBIND_DEFAULT;
+    case TOPOLOGY_FIRST_TOUCH:
+        return HWLOC_MEMBIND_FIRSTTOUCH;
+    case TOPOLOGY_NODES:
+        break;
+    }
+    return area->n_nodes > 1 ? HWLOC_MEMBIND_INTERLEAVE : HWLOC_MEMBIND_BIND;
+}
+
+static int say(hwloc_topology_t tree, const struct topology_area *area, hwloc_membind_policy_t policy,
+               hwloc_const_bitmap_t nodes)
+{
+    return hwloc.set_area_membind(tree, area->begin, area->bytes, nodes, policy, HWLOC_MEMBIND_BYNODESET);
+}
+
+/*
+ * The kernel does nothing where this process has said the same of the area before, though another one may
+ * have said something else since: so the opposite is said first.
+ */
+static int place_area(hwloc_topology_t tree, const struct topology_area *area)
+{
+    hwloc_const_bitmap_t all = hwloc.topology_get_topology_nodeset(tree);
+    hwloc_membind_policy_t policy = policy_of(area);
+    hwloc_bitmap_t nodes;
+    int status;
+
+    say(tree, area, policy == HWLOC_MEMBIND_DEFAULT ? HWLOC_MEMBIND_FIRSTTOUCH : HWLOC_MEMBIND_DEFAULT, all);
+    if (area->source != TOPOLOGY_NODES)
+        return say(tree, area, policy, all);
+    nodes = hwloc.bitmap_alloc();
+    for (int i = 0; i < area->n_nodes && nodes != NULL; i++)
+        hwloc.bitmap_set(nodes, (unsigned)area->nodes[i]);
+    status = nodes != NULL ? say(tree, area, policy, nodes) : -1;
+    hwloc.bitmap_free(nodes);
+    return status;
+}
+
+/* Under the slow lock. */
+static int place_all(const struct topology_area *areas, int n, sharedmem_error *error)
+{
+    static hwloc_topology_t tree;
+
+    if (tree == NULL && load_both(&tree, &(struct origin){.synthetic = NULL}, error) != 0) {
+        tree = NULL;
+        return -1;
+    }
+    for (int i = 0; i < n; i++) {
+        errno = 0;
+        if (place_area(tree, &areas[i]) != 0) {
+            if (errno == 0)
+                errno = ENOSYS;
+            return error_system(error, "the system does not let this process choose where memory lies");
+        }
+    }
+    return 0;
+}
+
+int topology_place(const struct topology_area *areas, int n, sharedmem_error *error)
+{
+    int status;
+
+    slow_lock();
+    status = place_all(areas, n, error);
+    slow_unlock();
+    return status;
+}
+
 void topology_destroy(struct topology *topology)
 {
     int saved_errno = errno;
 
-    if (topology != NULL)
+    if (topology != NULL) {
+        free(topology->nodes);
         free(topology->pus);
+    }
     free(topology);
     errno = saved_errno;
 }

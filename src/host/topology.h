@@ -29,6 +29,8 @@ struct topology {
     int n_pus;
     int n_cores;
     struct topology_pu *pus;
+    int n_nodes;
+    int *nodes; /* of each NUMA node that a unit is near: how the kernel counts it */
 };
 
 /*
@@ -45,6 +47,27 @@ struct topology *topology_load_synthetic(const char *description, sharedmem_erro
 
 /* As topology_load() of a machine that was saved as XML by lstopo: for tests. */
 struct topology *topology_load_xml(const char *path, sharedmem_error *error);
+
+/* Memory, whole pages, and the NUMA nodes that new pages of it are to come from. */
+struct topology_area {
+    void *begin;
+    size_t bytes;
+    enum topology_source {
+        TOPOLOGY_AS_USUAL,    /* as if nothing had ever been said about it */
+        TOPOLOGY_FIRST_TOUCH, /* the node of whoever touches a page first */
+        TOPOLOGY_NODES        /* the nodes below: one of them, or several in turn, a page each */
+    } source;
+    int n_nodes;
+    const int *nodes; /* as the kernel counts them */
+};
+
+/*
+ * Tells the kernel where new pages of these n areas are to come from; where a node is full another gives
+ * them. In shared memory that holds for all who have it mapped, until something else is said. Pages that are
+ * there stay where they are. The first call of a process loads hwloc's topology, and keeps it.
+ * Returns 0, or -1 with errno and error: mostly EPERM, in containers, or ENOSYS.
+ */
+int topology_place(const struct topology_area *areas, int n, sharedmem_error *error);
 
 /* Frees it. NULL is fine. Keeps errno. */
 void topology_destroy(struct topology *topology);

@@ -10,6 +10,7 @@
 #include "host/pages.h"
 #include "memory/claim.h"
 #include "memory/heap.h"
+#include "memory/placed.h"
 #include "memory/wait.h"
 
 /* In a program built with the thread sanitizer. */
@@ -42,6 +43,7 @@ int attach_create(uint32_t n_ranks, uint64_t heap_bytes, char job[ATTACH_JOB_BYT
     if (fd < 0)
         return -1;
     heap_init();
+    placed_begin();
     snprintf(job, ATTACH_JOB_BYTES, "%d:%d:%016llx", (int)getpid(), fd,
              (unsigned long long)segment_header()->cookie);
     return fd;
@@ -233,6 +235,7 @@ int attach_join(const char *where, sharedmem_error *error)
         close(fd);
         return error_set(error, SHAREDMEM_ERROR_USAGE, ENOENT, "this process is no rank of the job");
     }
+    pages_huge_set(copy.has_huge != 0);
     say_meeting(claim_mine(), where);
     base = meet(header, fd, error);
     if (base != NULL)

@@ -1,30 +1,27 @@
 #include "memory/heap.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "base/fault.h"
-#include "host/limits.h"
+#include "base/env.h"
+#include "base/log.h"
 #include "host/pages.h"
+#include "memory/block_find.h"
+#include "memory/blocks.h"
+#include "memory/budget.h"
+#include "memory/cache.h"
+#include "memory/guard.h"
 #include "memory/heap_layout.h"
 #include "memory/heap_lock.h"
 #include "memory/runs.h"
-#include "memory/spans.h"
-
-/*
- * Freed blocks of this size and more give their pages back; below it the system call costs more than it
- * saves.
- */
-#define PUNCH_BYTES ((size_t)64 << 10)
-
-/* From here on an allocation is worth the time to read what memory the machine has left. */
-#define ASK_BYTES ((size_t)16 << 20)
-
-/* Zeroing pages by giving them back is faster than storing zeroes from about here. */
-#define ZERO_BY_PUNCH_BYTES ((size_t)256 << 10)
 
 int heap_lock(struct heap_shared *heap)
 {
+    if (cache_is_interrupted()) {
+        errno = EDEADLK;
+        return -1;
+    }
     switch (lock_acquire(&heap->lock, NULL)) {
     case 0:
         return 0;
@@ -43,6 +40,15 @@ void heap_unlock(struct heap_shared *heap)
     lock_release(&heap->lock);
 }
 
+static bool is_asked_to_check(void)
+{
+    long value = 0;
+
+    if (env_int(ENV_HEAP_CHECK, 0, 1, &value) == ENV_MALFORMED)
+        env_warn(ENV_HEAP_CHECK, "0 or 1");
+    return value != 0;
+}
+
 void heap_init(void)
 {
     struct heap_shared *heap = heap_here();
@@ -52,240 +58,189 @@ void heap_init(void)
      * Entries for all of the part, also for the units whose room the table takes itself: simple, and 1% too
      * many.
      */
-    uint64_t table_end = segment_offset(&heap->units[(end - begin) / UNIT_BYTES]);
+    uint64_t n_most = (end - begin) / UNIT_BYTES;
+    uint64_t table_end;
 
+    heap->live_offset = segment_offset(&heap->units[n_most]);
+    heap->populated_offset = heap->live_offset + n_most * (UNIT_BYTES / GRANULE_BYTES);
+    table_end = heap->populated_offset + n_most / 8 + sizeof(uint64_t);
+    heap->budget.credit = BUDGET_FIRST_BYTES;
     heap->units_offset = (table_end + PAGES_HUGE_BYTES - 1) / PAGES_HUGE_BYTES * PAGES_HUGE_BYTES;
     heap->n_units = (uint32_t)((end - heap->units_offset) / UNIT_BYTES);
+    heap->is_checked = is_asked_to_check();
     heap->units[0].kind = UNIT_EDGE;
     runs_init(heap, 1);
 }
 
-/*
- * What the machine cannot hold is refused here; else the page fault that finds out would be the program's
- * end.
- */
-static bool machine_has(size_t bytes)
+static void warn_of_late_write(const void *block, const struct guard_shared *guard)
 {
-    struct limits_memory memory;
+    char allocated[128], freed[128];
 
-    if (bytes < ASK_BYTES)
-        return true;
-    limits_memory_read("", &memory);
-    return memory.total == 0 || bytes <= memory.available;
+    log_warn("the block of %llu bytes at %p, allocated at %s, was written after it was freed at %s",
+             (unsigned long long)guard->bytes, block,
+             caller_format(&guard->allocated, allocated, sizeof allocated),
+             caller_format(&guard->freed, freed, sizeof freed));
 }
 
-static void *take_large(struct heap_shared *heap, size_t bytes, size_t alignment)
+static void *alloc_checked(size_t bytes, size_t alignment)
 {
-    uint64_t n = (bytes + UNIT_BYTES - 1) / UNIT_BYTES;
-    uint32_t align = alignment > UNIT_BYTES ? (uint32_t)(alignment / UNIT_BYTES) : 1;
-    uint32_t run;
+    struct guard_plan plan = {.bytes = bytes};
+    void *block;
 
-    if (bytes > SEGMENT_MAX_BYTES || n >= heap->n_units)
-        return NULL;
-    run = runs_take(heap, (uint32_t)n, align);
-    if (run == 0)
-        return NULL;
-    unit_set(heap, run, UNIT_LARGE, (uint32_t)n);
-    undo_set64(&heap->log, &heap->units[run].bytes, bytes);
-    return unit_address(heap, run);
+    caller_note(&plan.caller);
+    block = blocks_alloc(guard_room(bytes), alignment, &plan);
+    if (block != NULL && plan.was_written)
+        warn_of_late_write(block, &plan.late);
+    return block;
 }
 
 void *heap_alloc(size_t bytes, size_t alignment)
 {
-    struct heap_shared *heap = heap_here();
-    void *block = NULL;
-
     if (bytes == 0)
         bytes = 1;
-    if (machine_has(bytes)) {
-        if (heap_lock(heap) != 0)
-            return NULL;
-        if (bytes <= SPAN_MAX_BYTES && alignment <= HEAP_ALIGNMENT)
-            block = span_take(heap, span_class(bytes));
-        else
-            block = take_large(heap, bytes, alignment);
-        if (block != NULL)
-            undo_set64(&heap->log, &heap->n_blocks, heap->n_blocks + 1);
-        undo_commit(&heap->log);
-        heap_unlock(heap);
-        FAULT_POINT();
-    }
-    if (block == NULL)
-        errno = ENOMEM;
-    return block;
+    return heap_here()->is_checked ? alloc_checked(bytes, alignment) : blocks_alloc(bytes, alignment, NULL);
 }
 
 void *heap_alloc_zeroed(size_t bytes)
 {
-    void *block = heap_alloc(bytes, HEAP_ALIGNMENT);
-    size_t rounded = (bytes + UNIT_BYTES - 1) / UNIT_BYTES * UNIT_BYTES;
+    void *block;
 
-    if (block != NULL && (bytes < ZERO_BY_PUNCH_BYTES || !pages_punch(block, rounded)))
+    if (bytes == 0)
+        bytes = 1;
+    if (!heap_here()->is_checked)
+        return blocks_alloc_zeroed(bytes);
+    block = alloc_checked(bytes, HEAP_ALIGNMENT);
+    if (block != NULL)
         memset(block, 0, bytes);
     return block;
 }
 
-/* What a pointer leads to. */
-struct found {
-    uint32_t unit; /* the head of its run */
-    uint32_t block;
-    bool in_span;
-};
-
-static enum heap_answer find_block(const struct heap_shared *heap, const void *pointer, struct found *found)
+/* What is wrong with a block is not freed: it stays as it is, to be looked at. */
+static enum heap_answer free_checked(void *block)
 {
-    uint32_t unit = unit_of(heap, pointer);
-    uint32_t size;
-    size_t offset;
+    struct caller_shared caller;
+    size_t room;
+    enum heap_answer answer = block_find_room(block, &room);
 
-    if (unit == 0)
-        return HEAP_FOREIGN;
-    *found = (struct found){.unit = unit};
-    if (heap->units[unit].kind == UNIT_LARGE)
-        return pointer == unit_address(heap, unit) ? HEAP_GOOD : HEAP_NO_BLOCK;
-    found->unit = span_head(heap, unit);
-    if (found->unit == 0)
-        return HEAP_NO_BLOCK;
-    size = span_block_bytes((uint32_t)heap->units[found->unit].bytes);
-    offset = (size_t)((const char *)pointer - unit_address(heap, found->unit));
-    found->block = (uint32_t)(offset / size);
-    found->in_span = true;
-    if (offset % size != 0 || found->block >= span_blocks((uint32_t)heap->units[found->unit].bytes) ||
-        heap->units[found->unit].free_bits >> found->block & 1)
-        return HEAP_NO_BLOCK;
-    return HEAP_GOOD;
-}
-
-static void give_large(struct heap_shared *heap, uint32_t run)
-{
-    uint32_t n = heap->units[run].n_units;
-
-    runs_give(heap, run, n);
-}
-
-/*
- * A long run's pages are given back before anybody else can get them, but not under the lock, since that
- * takes long:
- * the run is closing meanwhile. Dying here loses it.
- */
-static void close_run(struct heap_shared *heap, uint32_t run, uint32_t n)
-{
-    unit_set(heap, run, UNIT_CLOSING, n);
-    undo_commit(&heap->log);
-    heap_unlock(heap);
-    pages_punch(unit_address(heap, run), (size_t)heap->units[run].n_units * UNIT_BYTES);
-    FAULT_POINT();
-    heap_lock(heap);
-    give_large(heap, run);
-}
-
-static void give_block(struct heap_shared *heap, const struct found *found)
-{
-    undo_set64(&heap->log, &heap->n_blocks, heap->n_blocks - 1);
-    if (found->in_span)
-        span_give(heap, found->unit, found->block);
-    else if (heap->units[found->unit].n_units >= PUNCH_BYTES / UNIT_BYTES)
-        close_run(heap, found->unit, heap->units[found->unit].n_units);
-    else
-        give_large(heap, found->unit);
+    if (answer != HEAP_GOOD)
+        return answer;
+    if (guard_look(block, room) != GUARD_LIVE)
+        return HEAP_OVERRUN;
+    caller_note(&caller);
+    return blocks_free(block, &caller);
 }
 
 enum heap_answer heap_free(void *block)
 {
-    struct heap_shared *heap = heap_here();
-    enum heap_answer answer;
-    struct found found;
-
-    if (heap_lock(heap) != 0)
-        return HEAP_DEADLOCK;
-    answer = find_block(heap, block, &found);
-    if (answer == HEAP_GOOD) {
-        give_block(heap, &found);
-        undo_commit(&heap->log);
-    }
-    heap_unlock(heap);
-    return answer;
-}
-
-static size_t room_of(const struct heap_shared *heap, const struct found *found)
-{
-    const struct unit_shared *unit = &heap->units[found->unit];
-
-    return found->in_span ? span_block_bytes((uint32_t)unit->bytes) : (size_t)unit->n_units * UNIT_BYTES;
+    return heap_here()->is_checked ? free_checked(block) : blocks_free(block, NULL);
 }
 
 enum heap_answer heap_usable(const void *block, size_t *bytes)
 {
+    size_t room;
+    enum heap_answer answer = block_find_room(block, &room);
+
+    if (answer != HEAP_GOOD)
+        return answer;
+    *bytes = room;
+    if (!heap_here()->is_checked)
+        return HEAP_GOOD;
+    if (guard_look(block, room) != GUARD_LIVE)
+        return HEAP_OVERRUN;
+    *bytes = guard_of(block, room)->bytes;
+    return HEAP_GOOD;
+}
+
+void heap_leave(void)
+{
     struct heap_shared *heap = heap_here();
-    enum heap_answer answer;
-    struct found found;
 
-    if (heap_lock(heap) != 0)
-        return HEAP_DEADLOCK;
-    answer = find_block(heap, block, &found);
-    if (answer == HEAP_GOOD)
-        *bytes = room_of(heap, &found);
+    if (member_my_cache == NULL || heap_lock(heap) != 0)
+        return;
+    cache_drain(heap, cache_open(heap));
+    cache_close(member_my_cache);
     heap_unlock(heap);
-    return answer;
 }
 
-/* Gives back what lies behind the first n units. */
-static void cut_large(struct heap_shared *heap, uint32_t run, uint32_t n)
-{
-    uint32_t spare = heap->units[run].n_units - n;
-
-    undo_set32(&heap->log, &heap->units[run].n_units, n);
-    if (spare >= PUNCH_BYTES / UNIT_BYTES)
-        close_run(heap, run + n, spare);
-    else
-        runs_give(heap, run + n, spare);
-}
-
-static bool resize_found(struct heap_shared *heap, const struct found *found, size_t bytes)
-{
-    uint64_t n = (bytes + UNIT_BYTES - 1) / UNIT_BYTES;
-    struct unit_shared *unit = &heap->units[found->unit];
-
-    if (found->in_span)
-        return bytes <= SPAN_MAX_BYTES && span_class(bytes) == unit->bytes;
-    if (bytes <= SPAN_MAX_BYTES || n >= heap->n_units)
-        return false;
-    if (n > unit->n_units && !machine_has((n - unit->n_units) * UNIT_BYTES))
-        return false;
-    undo_set64(&heap->log, &unit->bytes, bytes);
-    if (n >= unit->n_units)
-        return runs_grow(heap, found->unit, (uint32_t)n);
-    cut_large(heap, found->unit, (uint32_t)n);
-    return true;
-}
-
+/* In a checked heap a block always moves: who still uses the old place is found sooner. */
 bool heap_resize(void *block, size_t bytes)
 {
-    struct heap_shared *heap = heap_here();
-    struct found found;
-    bool done;
+    return !heap_here()->is_checked && blocks_resize(block, bytes != 0 ? bytes : 1);
+}
 
-    if (bytes == 0)
-        bytes = 1;
-    if (heap_lock(heap) != 0)
-        return false;
-    done = find_block(heap, block, &found) == HEAP_GOOD && resize_found(heap, &found, bytes);
-    if (done)
-        undo_commit(&heap->log);
-    else
-        undo_roll_back(&heap->log);
-    heap_unlock(heap);
-    return done;
+/* What a checked heap knows of a block, behind `before`; else nothing. */
+static void append_known(const void *block, size_t room, const char *before, char *text, size_t size)
+{
+    size_t length = strlen(text);
+
+    if (!heap_is_checked() || length + strlen(before) + 1 >= size)
+        return;
+    memcpy(text + length, before, strlen(before) + 1);
+    guard_describe(block, room, text + strlen(text), size - strlen(text));
+}
+
+void heap_explain(const void *pointer, char *text, size_t size)
+{
+    size_t room = 0;
+    const char *begin = block_find_around(pointer, &room);
+    const char *hint = heap_is_checked() ? "" : "; SHAREDMEM_HEAP_CHECK=1 tells where";
+
+    if (begin != NULL) {
+        snprintf(text, size, "it is %zu bytes into a block", (size_t)((const char *)pointer - begin));
+        append_known(begin, room, "; ", text, size);
+        return;
+    }
+    room = block_find_slot(pointer);
+    snprintf(text, size, "the block was freed before%s", hint);
+    if (room != 0)
+        append_known(pointer, room, ": ", text, size);
+}
+
+void heap_explain_overrun(const void *block, char *text, size_t size)
+{
+    size_t room = 0;
+
+    text[0] = '\0';
+    if (block_find_room(block, &room) == HEAP_GOOD)
+        append_known(block, room, "", text, size);
 }
 
 void heap_statistics_read(struct heap_statistics *statistics)
 {
     struct heap_shared *heap = heap_here();
+    uint64_t n_cached;
 
     *statistics = (struct heap_statistics){.capacity_bytes = (uint64_t)(heap->n_units - 1) * UNIT_BYTES};
     if (heap_lock(heap) != 0)
         return;
+    cache_census(&n_cached, &statistics->cached_bytes);
     statistics->used_bytes = heap->used_units * UNIT_BYTES;
-    statistics->n_blocks = heap->n_blocks;
+    statistics->n_blocks = heap->n_blocks > n_cached ? heap->n_blocks - n_cached : 0;
     heap_unlock(heap);
+}
+
+bool heap_is_checked(void)
+{
+    return heap_here()->is_checked != 0;
+}
+
+/* Runs may change their places meanwhile: it is a moment's figure. */
+uint64_t heap_resident_bytes(void)
+{
+    struct heap_shared *heap = heap_here();
+    uint64_t bytes = 0;
+    uint32_t n;
+
+    for (uint32_t unit = 1; unit < heap->n_units; unit += n) {
+        if (heap_lock(heap) != 0)
+            return 0;
+        n = heap->units[unit].n_units;
+        if (n == 0 || n > heap->n_units - unit)
+            n = heap->n_units - unit;
+        bool is_used = heap->units[unit].kind != UNIT_FREE;
+        heap_unlock(heap);
+        if (is_used)
+            bytes += pages_resident(unit_address(heap, unit), (size_t)n * UNIT_BYTES);
+    }
+    return bytes;
 }

@@ -29,11 +29,11 @@ static int taken(struct lock_shared *lock)
     return atomic_load_explicit(&lock->owner_died, memory_order_relaxed) != 0 ? EOWNERDEAD : 0;
 }
 
-/* The lock is this member's, from a dead one. */
-static int taken_over(struct lock_shared *lock)
+/* The lock is this member's, from dead. */
+static int taken_over(struct lock_shared *lock, uint32_t dead)
 {
     FAULT_POINT();
-    atomic_store_explicit(&lock->owner_died, 1, memory_order_relaxed);
+    atomic_store_explicit(&lock->owner_died, dead, memory_order_relaxed);
     return EOWNERDEAD;
 }
 
@@ -44,6 +44,15 @@ static void sleep_on(struct lock_shared *lock, struct wait *wait, uint32_t seen)
         return;
     if (!wait_park(wait, &lock->word, seen | SLEEPERS, NULL))
         member_look(owner_of(seen));
+}
+
+/*
+ * Gives up after a sleep. The one wake-up of a release may have been this member's, while others sleep on: the
+ * next release must wake one of them. Returns false where the lock has changed: it is to be looked at again.
+ */
+static bool pass_on_sleepers(struct lock_shared *lock, uint32_t seen, uint32_t sleepers)
+{
+    return sleepers == 0 || (seen & SLEEPERS) != 0 || swap(lock, seen, seen | SLEEPERS);
 }
 
 static int acquire_by_waiting(struct lock_shared *lock, struct wait *wait)
@@ -64,7 +73,12 @@ static int acquire_by_waiting(struct lock_shared *lock, struct wait *wait)
             continue;
         if (member_is_gone(owner_of(seen))) {
             if (swap(lock, seen, member_my_id | SLEEPERS))
-                return taken_over(lock);
+                return taken_over(lock, owner_of(seen));
+            continue;
+        }
+        if (wait_is_over(wait)) {
+            if (pass_on_sleepers(lock, seen, sleepers))
+                return ETIMEDOUT;
             continue;
         }
         sleepers = SLEEPERS;
@@ -72,7 +86,7 @@ static int acquire_by_waiting(struct lock_shared *lock, struct wait *wait)
     }
 }
 
-__attribute__((noinline)) static int lock_wait(struct lock_shared *lock, const char *where)
+__attribute__((noinline)) static int lock_wait(struct lock_shared *lock, const char *where, uint64_t until_ns)
 {
     uint32_t seen = atomic_load_explicit(&lock->word, memory_order_relaxed);
     struct wait wait;
@@ -83,16 +97,47 @@ __attribute__((noinline)) static int lock_wait(struct lock_shared *lock, const c
     member_hold(segment_offset(lock));
     FAULT_POINT();
     wait_begin(&wait, WAIT_LOCK, where, owner_of(seen));
+    wait_limit(&wait, until_ns);
     result = acquire_by_waiting(lock, &wait);
     wait_end(&wait);
+    if (result == ETIMEDOUT)
+        member_unhold(segment_offset(lock));
     return result;
+}
+
+int lock_acquire_until(struct lock_shared *lock, const char *where, uint64_t until_ns)
+{
+    int result = lock_try(lock, segment_offset(lock));
+
+    return result != EBUSY ? result : lock_wait(lock, where, until_ns);
 }
 
 int lock_acquire(struct lock_shared *lock, const char *where)
 {
-    int result = lock_try(lock, segment_offset(lock));
+    return lock_acquire_until(lock, where, 0);
+}
 
-    return result != EBUSY ? result : lock_wait(lock, where);
+int lock_acquire_now(struct lock_shared *lock)
+{
+    uint32_t seen = atomic_load_explicit(&lock->word, memory_order_relaxed);
+
+    if (owner_of(seen) == member_my_id)
+        return EDEADLK;
+    if (seen != 0 && !member_is_gone(owner_of(seen)))
+        return EBUSY;
+    member_hold(segment_offset(lock));
+    FAULT_POINT();
+    if (swap(lock, seen, seen == 0 ? member_my_id : member_my_id | SLEEPERS))
+        return seen == 0 ? taken(lock) : taken_over(lock, owner_of(seen));
+    member_unhold(segment_offset(lock));
+    return EBUSY;
+}
+
+bool lock_look(struct lock_shared *lock)
+{
+    uint32_t seen = atomic_load_explicit(&lock->word, memory_order_relaxed);
+
+    return seen != 0 && member_look(owner_of(seen));
 }
 
 bool lock_is_mine(const struct lock_shared *lock)
@@ -120,6 +165,13 @@ void lock_release(struct lock_shared *lock)
     member_unhold(segment_offset(lock));
 }
 
+void lock_abandon(struct lock_shared *lock)
+{
+    atomic_store_explicit(&lock->owner_died, member_my_id, memory_order_relaxed);
+    FAULT_POINT();
+    lock_release(lock);
+}
+
 void lock_recover(struct lock_shared *lock, uint32_t dead)
 {
     uint32_t seen;
@@ -128,7 +180,7 @@ void lock_recover(struct lock_shared *lock, uint32_t dead)
     /* Again where only a sleeper added its bit meanwhile. */
     while (owner_of(seen = atomic_load_explicit(&lock->word, memory_order_relaxed)) == dead) {
         if (swap(lock, seen, member_my_id | SLEEPERS)) {
-            taken_over(lock);
+            taken_over(lock, dead);
             lock_release(lock);
             return;
         }

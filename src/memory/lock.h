@@ -19,7 +19,8 @@
 
 struct lock_shared {
     _Atomic uint32_t word;
-    _Atomic uint32_t owner_died; /* an owner died in it, and nobody called lock_mark_consistent() since */
+    /* The member that died in it, where nobody called lock_mark_consistent() since; 0: none. */
+    _Atomic uint32_t owner_died;
 };
 
 /*
@@ -32,6 +33,18 @@ struct lock_shared {
  */
 int lock_acquire(struct lock_shared *lock, const char *where);
 
+/* The same until until_ns (wait.h), 0 is for ever; then ETIMEDOUT, and the lock is not taken. */
+int lock_acquire_until(struct lock_shared *lock, const char *where, uint64_t until_ns);
+
+/*
+ * The same without waiting: EBUSY where another member has it that is not marked dead. The caller may hold
+ * other locks.
+ */
+int lock_acquire_now(struct lock_shared *lock);
+
+/* Asks the system whether the owner lives, and marks it dead where not. Returns whether it is dead. */
+bool lock_look(struct lock_shared *lock);
+
 /* Says that what the lock guards is whole again. Only its owner. */
 void lock_mark_consistent(struct lock_shared *lock);
 
@@ -40,6 +53,9 @@ bool lock_is_mine(const struct lock_shared *lock);
 
 /* Gives the lock back. Only its owner. Keeps errno. */
 void lock_release(struct lock_shared *lock);
+
+/* Gives it back as if its owner, the caller, had died in it. Keeps errno. */
+void lock_abandon(struct lock_shared *lock);
 
 /*
  * Takes the lock from dead, a member marked dead, if it has it, and gives it back with owner_died set.

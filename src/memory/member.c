@@ -26,6 +26,9 @@ struct member_table_shared {
 
 _Thread_local struct member_shared *member_me __attribute__((tls_model("initial-exec")));
 _Thread_local uint32_t member_my_id __attribute__((tls_model("initial-exec")));
+_Thread_local struct cache_shared *member_my_cache __attribute__((tls_model("initial-exec")));
+
+void (*member_leaving)(void);
 
 static pthread_once_t hooks_once = PTHREAD_ONCE_INIT;
 static pthread_key_t leave_key;
@@ -55,9 +58,24 @@ static uint32_t make_id(uint32_t slot, uint32_t word)
     return (word >> 2) << MEMBER_SLOT_BITS | slot;
 }
 
+uint32_t member_number(uint32_t id)
+{
+    return id & (MEMBER_SLOTS - 1);
+}
+
 struct member_shared *member_slot(uint32_t id)
 {
-    return &table()->slots[id & (MEMBER_SLOTS - 1)];
+    return &table()->slots[member_number(id)];
+}
+
+struct member_shared *member_numbered(uint32_t slot)
+{
+    return &table()->slots[slot];
+}
+
+uint32_t member_slots_used(void)
+{
+    return atomic_load_explicit(&table()->n_used, memory_order_acquire);
 }
 
 /* Changes the state of id's slot. Returns whether it was id's and in the state from. */
@@ -85,7 +103,7 @@ static uint32_t take_slot(uint32_t slot)
 /* Slots below n_used come first: the table then takes no more pages than there were members at once. */
 static uint32_t take_used_slot(void)
 {
-    uint32_t n_used = atomic_load_explicit(&table()->n_used, memory_order_acquire);
+    uint32_t n_used = member_slots_used();
 
     for (uint32_t slot = 1; slot <= n_used; slot++) {
         uint32_t id = take_slot(slot);
@@ -136,6 +154,12 @@ static void clear_slot(struct member_shared *member)
         atomic_store_explicit(&member->held[i], 0, memory_order_relaxed);
 }
 
+static void prepare_slot(uint32_t id)
+{
+    clear_slot(member_slot(id));
+    set_owner(member_slot(id), id);
+}
+
 uint32_t member_reserve(void)
 {
     uint32_t id = take_used_slot();
@@ -148,9 +172,21 @@ uint32_t member_reserve(void)
         errno = EAGAIN;
         return 0;
     }
-    clear_slot(member_slot(id));
-    set_owner(member_slot(id), id);
+    prepare_slot(id);
     return id;
+}
+
+uint32_t member_reserve_idle(uint32_t slot)
+{
+    for (; slot <= member_slots_used(); slot++) {
+        uint32_t id = member_numbered(slot)->cache != 0 ? take_slot(slot) : 0;
+
+        if (id != 0) {
+            prepare_slot(id);
+            return id;
+        }
+    }
+    return 0;
 }
 
 int member_become(uint32_t id)
@@ -164,6 +200,8 @@ int member_become(uint32_t id)
     set_owner(member, id);
     member_me = member;
     member_my_id = id;
+    /* What the slot has is adopted under the heap's lock: the last member may have died in making it. */
+    member_my_cache = NULL;
     return 0;
 }
 
@@ -178,14 +216,22 @@ bool member_holds_any(uint32_t id)
     return atomic_load_explicit(&member->held_untracked, memory_order_relaxed) != 0;
 }
 
+static void forget_me(void)
+{
+    member_me = NULL;
+    member_my_id = 0;
+    member_my_cache = NULL;
+}
+
 void member_leave(void)
 {
     uint32_t id = member_my_id;
 
     if (id == 0)
         return;
-    member_me = NULL;
-    member_my_id = 0;
+    if (member_leaving != NULL)
+        member_leaving();
+    forget_me();
     if (member_holds_any(id))
         member_mark_dead(id);
     else
@@ -201,8 +247,7 @@ static void leave_at_thread_end(void *unused)
 /* A program's own fork: the slot is the parent's, and the child takes its own when it needs one. */
 static void drop_in_forked_child(void)
 {
-    member_me = NULL;
-    member_my_id = 0;
+    forget_me();
     pthread_setspecific(leave_key, NULL);
 }
 
@@ -237,7 +282,9 @@ bool member_is_gone(uint32_t id)
 {
     uint32_t word = atomic_load_explicit(&member_slot(id)->state, memory_order_acquire);
 
-    return word >> 2 != id >> MEMBER_SLOT_BITS || state_of(word) == MEMBER_DEAD;
+    /* FREE with this generation: no member has had the id yet. It is what memory that was not zeroed says. */
+    return word >> 2 != id >> MEMBER_SLOT_BITS || state_of(word) == MEMBER_DEAD ||
+           state_of(word) == MEMBER_FREE;
 }
 
 bool member_look(uint32_t id)
@@ -295,7 +342,7 @@ void member_free_dead(uint32_t id)
 
 void member_for_each(void (*visit)(uint32_t id, enum member_state state))
 {
-    uint32_t n_used = atomic_load_explicit(&table()->n_used, memory_order_acquire);
+    uint32_t n_used = member_slots_used();
 
     for (uint32_t slot = 1; slot <= n_used; slot++) {
         uint32_t word = atomic_load_explicit(&table()->slots[slot].state, memory_order_acquire);

@@ -45,14 +45,25 @@ struct member_shared {
     _Atomic uint64_t owner;
     _Atomic uint64_t born_ns;        /* clock_boot_ns() at its start */
     _Atomic uint32_t held_untracked; /* it held more than MEMBER_HELD_MAX locks at once */
-    char unused[36];
+    char unused[28];
+    /*
+     * Offset of the small blocks that it keeps (cache.h), 0: none yet. They stay with the slot for its next
+     * member. Changed under the heap's lock.
+     */
+    uint64_t cache;
     struct member_wait_shared wait;
     _Atomic uint64_t held[MEMBER_HELD_MAX]; /* offsets of the locks it holds, takes or gives back; 0: none */
 };
 
 /* The calling thread's own slot and id; NULL and 0 where it is no member (yet). */
-extern _Thread_local struct member_shared *member_me __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern _Thread_local struct member_shared *member_me
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 extern _Thread_local uint32_t member_my_id __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* The calling thread's cache of small blocks (cache.h); NULL where it has none (yet). */
+struct cache_shared;
+extern _Thread_local struct cache_shared *member_my_cache
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 uint64_t member_table_bytes(void);
 
@@ -70,6 +81,9 @@ uint32_t member_reserve(void);
  * where the slot was taken away because who reserved it is gone.
  */
 int member_become(uint32_t id);
+
+/* Called by a member that is about to leave, where it is set: it may still use the segment. */
+extern void (*member_leaving)(void);
 
 /*
  * The calling thread is no member any more; what it still holds is recovered by the others, as after a death.
@@ -102,11 +116,24 @@ void member_wake_sleepers(void);
 /* From a dead slot to a free one; recover.c calls it once the slot's locks are recovered. */
 void member_free_dead(uint32_t id);
 
+/*
+ * Takes a slot that nobody has but that has a cache: the first from slot on, 1 at first. Returns its id for
+ * member_release(), or 0 where there is none.
+ */
+uint32_t member_reserve_idle(uint32_t slot);
+
 /* The slot of id, whoever owns it now. */
 struct member_shared *member_slot(uint32_t id);
 
 /* Calls visit for the id of every slot that is not FREE, as of some moment during the call. */
 void member_for_each(void (*visit)(uint32_t id, enum member_state state));
+
+/* The number of id's slot. */
+uint32_t member_number(uint32_t id);
+
+/* The slot of that number, 1 to member_slots_used(), whatever it is used for. */
+struct member_shared *member_numbered(uint32_t slot);
+uint32_t member_slots_used(void);
 
 /* Whether id holds, or was about to take, any lock. */
 bool member_holds_any(uint32_t id);

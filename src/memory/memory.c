@@ -7,9 +7,11 @@
 #include "base/error.h"
 #include "base/flush.h"
 #include "base/slow.h"
+#include "host/process.h"
 #include "memory/attach.h"
 #include "memory/claim.h"
 #include "memory/heap.h"
+#include "memory/placed.h"
 #include "memory/segment.h"
 
 void (*memory_joined)(void);
@@ -34,11 +36,16 @@ static int join(const char *where, sharedmem_error *error)
     return error_end_call(told, false, where);
 }
 
+/* The process that made the segment for itself; 0: none, it is a job's. */
+static pid_t creator;
+
 static int create(sharedmem_error *error)
 {
     if (segment_create(error) != 0)
         return -1;
+    creator = getpid();
     heap_init();
+    placed_begin();
     return 0;
 }
 
@@ -50,6 +57,9 @@ static int enter(const char *where, sharedmem_error *error)
         return error_system(
             error, "the job has no room for one more process or thread: its %u member slots are taken",
             MEMBER_SLOTS - 1);
+    /* Once: who leaves reads it without the lock that this is under. */
+    if (member_leaving == NULL)
+        member_leaving = heap_leave;
     if (memory_joined != NULL && claim_is_mine())
         memory_joined();
     return 0;
@@ -64,6 +74,22 @@ int memory_enter_first(const char *where, sharedmem_error *error)
     result = enter(where, error);
     slow_unlock();
     return result;
+}
+
+static _Thread_local bool found_another;
+
+static void look_at(uint32_t id, enum member_state state)
+{
+    found_another |= id != member_my_id && state != MEMBER_DEAD && !member_look(id);
+}
+
+bool memory_is_alone(void)
+{
+    if (creator != getpid() || !process_is_single())
+        return false;
+    found_another = false;
+    member_for_each(look_at);
+    return !found_another;
 }
 
 /* The program ends by exit(), and its exit handlers are through: the rank's next program may come. */

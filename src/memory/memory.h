@@ -25,6 +25,13 @@ static inline int memory_enter_at(const char *where, sharedmem_error *error)
 }
 
 /*
+ * Whether only the calling thread can change shared memory, as far as can be known: this process is no rank
+ * and made the segment, it has no other thread and no child, and no other member lives. A copy of a copy of
+ * it, that is no child any more and has made no call yet, would not be seen.
+ */
+bool memory_is_alone(void);
+
+/*
  * Called in a process that is a rank and has a member now, each time another of its threads becomes one; and as
  * it leaves: the floor above sets them (team/job.c).
  */

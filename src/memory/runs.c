@@ -1,5 +1,7 @@
 #include "memory/runs.h"
 
+#include "memory/populate.h"
+
 static void set32(struct heap_shared *heap, uint32_t *word, uint32_t value)
 {
     undo_set32(&heap->log, word, value);
@@ -122,6 +124,11 @@ void runs_init(struct heap_shared *heap, uint32_t first)
     undo_commit(&heap->log);
 }
 
+static int32_t populated(const struct heap_shared *heap, uint32_t first, uint32_t n)
+{
+    return (int32_t)(n - populate_missing(heap, first, n));
+}
+
 uint32_t runs_take(struct heap_shared *heap, uint32_t n, uint32_t align)
 {
     uint32_t needed = n + align - 1;
@@ -141,6 +148,7 @@ uint32_t runs_take(struct heap_shared *heap, uint32_t n, uint32_t align)
     if (back > 0)
         make_free(heap, run + front + n, back);
     undo_set64(&heap->log, &heap->used_units, heap->used_units + n);
+    heap->idle_units -= populated(heap, run + front, n);
     return run + front;
 }
 
@@ -168,6 +176,9 @@ void runs_give(struct heap_shared *heap, uint32_t first, uint32_t n)
     uint32_t before = free_run_before(heap, first);
     uint32_t behind = first + n;
 
+    heap->freed = first;
+    heap->n_freed = n;
+    heap->idle_units += populated(heap, first, n);
     undo_set64(&heap->log, &heap->used_units, heap->used_units - n);
     if (free_run_at(heap, behind)) {
         bin_remove(heap, behind);
@@ -181,6 +192,7 @@ void runs_give(struct heap_shared *heap, uint32_t first, uint32_t n)
         first = before;
     }
     make_free(heap, first, n);
+    heap->freed_run = first;
 }
 
 bool runs_grow(struct heap_shared *heap, uint32_t first, uint32_t n)
@@ -199,6 +211,7 @@ bool runs_grow(struct heap_shared *heap, uint32_t first, uint32_t n)
     if (left > 0)
         make_free(heap, behind + more, left);
     undo_set64(&heap->log, &heap->used_units, heap->used_units + more);
+    heap->idle_units -= populated(heap, behind, more);
     set32(heap, &heap->units[first].n_units, n);
     return true;
 }

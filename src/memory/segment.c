@@ -58,6 +58,7 @@ int segment_memfd(uint64_t size, uint32_t n_ranks, sharedmem_error *error)
     struct segment_header_shared header = {
         .magic = SEGMENT_MAGIC,
         .layout = SEGMENT_LAYOUT,
+        .has_huge = pages_huge_is_wanted(),
         .n_ranks = n_ranks,
         .size = size,
         .cookie = make_cookie(),
@@ -147,14 +148,28 @@ static int create_as_asked(uint32_t n_ranks, uint64_t by_option, sharedmem_error
     if (fd < 0 && errno == ENOMEM)
         return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM,
                          "%s cannot be mapped; raise ulimit -v or ask for less", text);
+    if (fd >= 0)
+        segment_header()->size_by = by_option != 0 ? SEGMENT_BY_OPTION : SEGMENT_BY_HEAP;
     return fd;
+}
+
+/* Which of the limits in segment_size_rule() was the one. */
+static enum segment_by size_by(uint64_t size, uint64_t ruled)
+{
+    if (size < ruled || env_has_valgrind())
+        return SEGMENT_BY_SYSTEM;
+    if (half_limit(limits_address_space()) < size + PAGES_HUGE_BYTES)
+        return SEGMENT_BY_ADDRESS_SPACE;
+    if (half_limit(limits_file_size()) < size + PAGES_HUGE_BYTES)
+        return SEGMENT_BY_FILE_SIZE;
+    return SEGMENT_BY_MEMORY;
 }
 
 /* Returns the fd, or -1. */
 static int create_as_fits(uint32_t n_ranks, sharedmem_error *error)
 {
     struct limits_memory memory;
-    uint64_t size;
+    uint64_t size, ruled;
     int fd;
 
     limits_memory_read("", &memory);
@@ -164,11 +179,13 @@ static int create_as_fits(uint32_t n_ranks, sharedmem_error *error)
     size = segment_size_rule(memory.total, limits_address_space(), limits_file_size());
     if (env_has_valgrind())
         size = smaller(size, VALGRIND_BYTES);
+    ruled = size;
     while ((fd = create_with_size(size, n_ranks, error)) < 0) {
         if (errno != ENOMEM || size == SEGMENT_MIN_BYTES)
             return -1;
         size = size / 2 > SEGMENT_MIN_BYTES ? size / 2 : SEGMENT_MIN_BYTES;
     }
+    segment_header()->size_by = size_by(size, ruled);
     return fd;
 }
 

@@ -19,7 +19,7 @@
 #include "sharedmem.h"
 
 /* Changes whenever anything in the segment changes its place or meaning; programs and launcher must agree. */
-#define SEGMENT_LAYOUT 3u
+#define SEGMENT_LAYOUT 4u
 #define SEGMENT_MAGIC  0x7368617265646d31u /* "sharedm1" */
 
 /* The smallest segment that is worth having, and the largest that the heap's 32-bit unit numbers reach. */
@@ -35,6 +35,16 @@ enum segment_part { SEGMENT_CLAIMS, SEGMENT_MEMBERS, SEGMENT_CRITICALS, SEGMENT_
 /* What the table of critical regions takes; the floor above fills it (team/critical.h). */
 #define SEGMENT_CRITICALS_BYTES ((uint64_t)20 << 10)
 
+/* What a segment's size was decided by. */
+enum segment_by {
+    SEGMENT_BY_MEMORY, /* as much as the machine and the cgroups have */
+    SEGMENT_BY_HEAP,   /* SHAREDMEM_HEAP */
+    SEGMENT_BY_OPTION, /* a launcher's option */
+    SEGMENT_BY_ADDRESS_SPACE,
+    SEGMENT_BY_FILE_SIZE,
+    SEGMENT_BY_SYSTEM /* it refused more */
+};
+
 struct segment_header_shared {
     uint64_t magic;
     uint32_t layout;
@@ -48,9 +58,11 @@ struct segment_header_shared {
     _Atomic uint32_t vote_turn;     /* counts votes that are complete: the futex word of those who wait */
     _Atomic uint32_t vote_sleepers; /* how many of them sleep */
     _Atomic uint32_t given_up;      /* 1 + a rank that will never come; nobody shall wait for it */
-    uint32_t unused;
-    _Atomic uint64_t address; /* where everybody has it, once that is decided */
+    uint32_t size_by;               /* enum segment_by: who said how large it is */
+    _Atomic uint64_t address;       /* where everybody has it, once that is decided */
 
+    _Atomic uint32_t is_placed; /* 1: blocks may have a placement of their own (placed.h) */
+    uint32_t has_huge; /* 1: all who map it ask for huge pages, as its maker found that the kernel has some */
     uint64_t team; /* offset of the job's team (team/job.h), which the launcher lays out */
 };
 

@@ -1,50 +1,63 @@
 #include "memory/spans.h"
 
+#include "memory/guard.h"
+#include "memory/populate.h"
 #include "memory/runs.h"
 
-#define SPAN_MAX_UNITS 16u
-#define QUANTUM        64u
+/*
+ * A span stays as long as one block of it is in use or kept in a cache: the shorter it is, the less memory that
+ * holds. Too short for its blocks it wastes what is left behind the last one.
+ */
+#define SPAN_BYTES 32768u
+#define QUANTUM    64u
 
 /*
- * Block sizes in quanta of 64 bytes: 1 to 8, then four for each doubling up to 256.
- * With m quanta asked for and 2^e the power of two at or below m - 1, a step is 2^(e-2).
+ * The classes as span_class() has them. A span holds 64 blocks, or as many as fit into 32 KiB, but 4 at least.
  */
-uint32_t span_class(size_t bytes)
-{
-    uint32_t last = ((uint32_t)bytes + QUANTUM - 1) / QUANTUM - 1;
-    uint32_t log;
+struct span_class_rule {
+    uint32_t bytes, blocks, units;
+    uint32_t inverse; /* 2^32 / bytes, rounded up: offset * inverse >> 32 is offset / bytes up to 2^16 */
+};
 
-    if (last < 8)
-        return last;
-    log = 31u - (uint32_t)__builtin_clz(last);
-    return 8 + (log - 3) * 4 + ((last >> (log - 2)) - 4);
-}
+#define BLOCKS(bytes) (SPAN_BYTES / (bytes) > 64 ? 64 : SPAN_BYTES / (bytes) < 4 ? 4 : SPAN_BYTES / (bytes))
+#define UNITS(bytes)  ((BLOCKS(bytes) * (bytes) + UNIT_BYTES - 1) / UNIT_BYTES)
+#define CLASS(quanta)                                                                                        \
+    {                                                                                                        \
+        (quanta) * QUANTUM, BLOCKS((quanta)*QUANTUM), UNITS((quanta)*QUANTUM),                               \
+            (uint32_t)(((uint64_t)1 << 32) / ((quanta)*QUANTUM) + 1)                                         \
+    }
+#define FOUR_CLASSES(quanta)                                                                                 \
+    CLASS(5 * (quanta)), CLASS(6 * (quanta)), CLASS(7 * (quanta)), CLASS(8 * (quanta))
+
+static const struct span_class_rule rules[HEAP_CLASSES] = {
+    CLASS(1), CLASS(2),        CLASS(3),        CLASS(4),        CLASS(5),         CLASS(6),        CLASS(7),
+    CLASS(8), FOUR_CLASSES(2), FOUR_CLASSES(4), FOUR_CLASSES(8), FOUR_CLASSES(16), FOUR_CLASSES(32)};
 
 uint32_t span_block_bytes(uint32_t size_class)
 {
-    uint32_t log;
-
-    if (size_class < 8)
-        return (size_class + 1) * QUANTUM;
-    log = (size_class - 8) / 4 + 3;
-    return (((size_class - 8) % 4 + 5) << (log - 2)) * QUANTUM;
+    return rules[size_class].bytes;
 }
 
 uint32_t span_blocks(uint32_t size_class)
 {
-    uint32_t blocks = SPAN_MAX_UNITS * UNIT_BYTES / span_block_bytes(size_class);
-
-    return blocks < 64 ? blocks : 64;
+    return rules[size_class].blocks;
 }
 
 uint32_t span_units(uint32_t size_class)
 {
-    return (span_blocks(size_class) * span_block_bytes(size_class) + UNIT_BYTES - 1) / UNIT_BYTES;
+    return rules[size_class].units;
 }
 
 static uint64_t all_free(uint32_t size_class)
 {
-    return ~(uint64_t)0 >> (64 - span_blocks(size_class));
+    return ~(uint64_t)0 >> (64 - rules[size_class].blocks);
+}
+
+/* Its memory may hold what is left of blocks of the same size, at the same place, with something in between. */
+static void forget_guards(const struct heap_shared *heap, uint32_t span, uint32_t size_class)
+{
+    for (uint32_t i = 0; i < rules[size_class].blocks; i++)
+        guard_forget(unit_address(heap, span) + (size_t)i * rules[size_class].bytes, rules[size_class].bytes);
 }
 
 static uint32_t span_create(struct heap_shared *heap, uint32_t size_class)
@@ -54,6 +67,12 @@ static uint32_t span_create(struct heap_shared *heap, uint32_t size_class)
 
     if (span == 0)
         return 0;
+    if (!populate_run(heap, span, n)) {
+        runs_give(heap, span, n);
+        return 0;
+    }
+    if (heap->is_checked)
+        forget_guards(heap, span, size_class);
     unit_set(heap, span, UNIT_SPAN, n);
     undo_set64(&heap->log, &heap->units[span].free_bits, all_free(size_class));
     undo_set64(&heap->log, &heap->units[span].bytes, size_class);
@@ -63,22 +82,33 @@ static uint32_t span_create(struct heap_shared *heap, uint32_t size_class)
     return span;
 }
 
-void *span_take(struct heap_shared *heap, uint32_t size_class)
+/* The lowest n bits that are set, or all where there are fewer. */
+static uint64_t lowest(uint64_t bits, uint32_t n)
+{
+    uint64_t rest = bits;
+
+    while (n-- > 0 && rest != 0)
+        rest &= rest - 1;
+    return bits ^ rest;
+}
+
+uint64_t span_take_many(struct heap_shared *heap, uint32_t size_class, uint32_t n, void **first)
 {
     uint32_t span = heap->classes[size_class];
     struct unit_shared *unit;
-    uint32_t block;
+    uint64_t taken;
 
     if (span == 0)
         span = span_create(heap, size_class);
     if (span == 0)
-        return NULL;
+        return 0;
     unit = &heap->units[span];
-    block = (uint32_t)__builtin_ctzll(unit->free_bits);
-    undo_set64(&heap->log, &unit->free_bits, unit->free_bits & (unit->free_bits - 1));
+    taken = lowest(unit->free_bits, n);
+    undo_set64(&heap->log, &unit->free_bits, unit->free_bits & ~taken);
     if (unit->free_bits == 0)
         unit_list_remove(heap, &heap->classes[size_class], span);
-    return unit_address(heap, span) + (size_t)block * span_block_bytes(size_class);
+    *first = unit_address(heap, span);
+    return taken;
 }
 
 /* A span that is wholly free stays while it is the last one of its class, for the next block. */
@@ -92,16 +122,23 @@ static void give_back_if_spare(struct heap_shared *heap, uint32_t span, uint32_t
     runs_give(heap, span, unit->n_units);
 }
 
-void span_give(struct heap_shared *heap, uint32_t span, uint32_t block)
+void span_give_many(struct heap_shared *heap, uint32_t span, uint64_t blocks)
 {
     struct unit_shared *unit = &heap->units[span];
     uint32_t size_class = (uint32_t)unit->bytes;
     uint64_t bits = unit->free_bits;
 
-    undo_set64(&heap->log, &unit->free_bits, bits | (uint64_t)1 << block);
+    undo_set64(&heap->log, &unit->free_bits, bits | blocks);
     if (bits == 0)
         unit_list_push(heap, &heap->classes[size_class], span);
     give_back_if_spare(heap, span, size_class);
+}
+
+uint32_t span_block(const struct heap_shared *heap, uint32_t span, uint64_t offset)
+{
+    uint64_t within = offset - segment_offset(unit_address(heap, span));
+
+    return (uint32_t)(within * rules[heap->units[span].bytes].inverse >> 32);
 }
 
 uint32_t span_head(const struct heap_shared *heap, uint32_t unit)

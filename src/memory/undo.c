@@ -47,6 +47,11 @@ void undo_set32(struct undo_shared *log, uint32_t *word, uint32_t value)
     *word = value;
 }
 
+uint32_t undo_room(const struct undo_shared *log)
+{
+    return UNDO_CAPACITY - (uint32_t)atomic_load_explicit(&log->count, memory_order_relaxed);
+}
+
 void undo_commit(struct undo_shared *log)
 {
     set_count(log, 0);

@@ -36,6 +36,9 @@ void undo_set64(struct undo_shared *log, uint64_t *word, uint64_t value);
 /* As undo_set64(); the other half of the word's 8 aligned bytes must be guarded by the same lock. */
 void undo_set32(struct undo_shared *log, uint32_t *word, uint32_t value);
 
+/* How many more words can be set before the next commit. */
+uint32_t undo_room(const struct undo_shared *log);
+
 /* Makes what was set since the last commit final. */
 void undo_commit(struct undo_shared *log);
 

@@ -36,6 +36,28 @@ void wait_limit_yields(struct wait *wait, unsigned yields)
         wait->steps = WAIT_PAUSES + WAIT_YIELDS - yields;
 }
 
+void wait_limit(struct wait *wait, uint64_t until_ns)
+{
+    wait->until_ns = until_ns;
+    if (until_ns != 0)
+        wait->kind = WAIT_TIMED;
+}
+
+bool wait_is_over(const struct wait *wait)
+{
+    return wait->until_ns != 0 && clock_monotonic_ns() >= wait->until_ns;
+}
+
+/* How long the next sleep may be. */
+static uint64_t park_ns(const struct wait *wait)
+{
+    uint64_t now = wait->until_ns != 0 ? clock_monotonic_ns() : 0;
+
+    if (wait->until_ns == 0 || wait->until_ns > now + WAIT_PARK_NS)
+        return WAIT_PARK_NS;
+    return wait->until_ns > now ? wait->until_ns - now : 0;
+}
+
 void wait_for(struct wait *wait, uint32_t whom)
 {
     if (wait->whom == whom)
@@ -118,7 +140,7 @@ bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic
      * sleep costs one period.
      */
     atomic_thread_fence(memory_order_seq_cst);
-    woken = wait->whom == 0 || !member_is_gone(wait->whom) ? futex_wait(word, seen, WAIT_PARK_NS) : false;
+    woken = wait->whom == 0 || !member_is_gone(wait->whom) ? futex_wait(word, seen, park_ns(wait)) : false;
     if (sleepers != NULL)
         atomic_fetch_sub_explicit(sleepers, 1, memory_order_relaxed);
     set_sleep_word(0);

@@ -42,7 +42,9 @@ enum wait_kind {
     WAIT_OUTPUT,  /* until the launcher has taken what was printed in a region */
     WAIT_ITEM,    /* a worker, until the next item is made; whom: the master */
     WAIT_CALL,    /* a parked worker, for the next map; whom: its master */
-    WAIT_LOOP     /* for those that are many loops behind; whom: one of them */
+    WAIT_LOOP,    /* for those that are many loops behind; whom: one of them */
+    WAIT_COUNTER, /* for a counter to come to a value; whom: nobody in particular */
+    WAIT_TIMED    /* for a lock or a counter, but not for ever */
 };
 
 struct wait {
@@ -50,6 +52,7 @@ struct wait {
     uint32_t whom;
     const char *where; /* "file:line", or NULL */
     uint64_t since_ns; /* 0: not published yet */
+    uint64_t until_ns; /* when it is given up; 0: never */
     unsigned steps;
     struct wait
         *outer; /* the wait that this one interrupts: a master that waits for workers waits for locks too */
@@ -81,6 +84,13 @@ void wait_begin_spun(struct wait *wait, enum wait_kind kind, const char *where, 
 
 /* Sleeps after so many yields at most, where a wait is no longer short after them. Not after wait_pause(). */
 void wait_limit_yields(struct wait *wait, unsigned yields);
+
+/*
+ * Ends the wait at until_ns, clock_monotonic_ns(): wait_park() sleeps no longer, and its caller asks
+ * wait_is_over(). 0: never. Directly behind the wait's beginning.
+ */
+void wait_limit(struct wait *wait, uint64_t until_ns);
+bool wait_is_over(const struct wait *wait);
 
 /* Names whom the wait is for from now on: a lock changes its owner. */
 void wait_for(struct wait *wait, uint32_t whom);

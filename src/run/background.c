@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "host/clock.h"
+#include "memory/budget.h"
 #include "memory/heap.h"
 #include "memory/memory.h"
 #include "memory/wait.h"
@@ -57,7 +58,8 @@ static int allocate(struct sharedmem_background *call)
     call->block = heap_alloc(head + team + bits_round_up(call->options.result_size, 64), HEAP_ALIGNMENT);
     if (call->block == NULL)
         return error_set(call->crew.error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM,
-                         "background: no shared memory for a result of %zu bytes", call->options.result_size);
+                         "background: no shared memory for a result of %zu bytes: %s",
+                         call->options.result_size, budget_reason());
     call->crew.team = (struct team_shared *)(void *)((char *)call->block + head);
     team_init(call->crew.team, 1, false);
     calls_begin(call->block, call->crew.team);

@@ -127,7 +127,7 @@ void crew_worker_ended(struct crew *crew, uint32_t rank, const struct supervise_
     crew_end_early(crew);
 }
 
-/* Why worker next_rank could not be started, by errno; and what helps. */
+/* Why the next worker, after those that run, could not be started, by errno; and what helps. */
 static void refused(struct crew *crew)
 {
     const char *hint = "";
@@ -139,7 +139,7 @@ static void refused(struct crew *crew)
                    ? "; raise ulimit -u or the job's limit of processes, or use fewer workers by .np"
                    : "; raise ulimit -u, or ulimit -v, where each thread's stack counts, or use fewer "
                      "workers by .np";
-    error_system(crew->error, "%s: cannot start worker %u of %u", crew->call, crew->next_rank,
+    error_system(crew->error, "%s: cannot start worker %u of %u", crew->call, crew->n_running,
                  crew->team->size);
     length = strlen(crew->error->message);
     snprintf(crew->error->message + length, sizeof crew->error->message - length, "%s", hint);
@@ -246,10 +246,44 @@ void crew_close(struct crew *crew)
     errno = saved_errno;
 }
 
+/*
+ * Forks the worker whose place is here, the last: the master is about to sleep. Born there, it is not moved:
+ * to move one that runs takes as long as half a fork. The others are left to the system, which starts them on
+ * processors that are idle.
+ */
+static int start_here(struct crew *crew)
+{
+    struct placement_mask *mask = placement_apply_kept(crew->plan, crew->next_rank);
+    int result;
+
+    crew->is_in_place = mask != NULL;
+    result = start_next(crew);
+    crew->is_in_place = false;
+    placement_restore(mask);
+    return result;
+}
+
+/* Starts the workers of ranks first to the last, in such an order that one whose place is here comes last. */
+static int start_all(struct crew *crew, uint32_t first)
+{
+    uint32_t n = crew->team->size - first;
+    int64_t here = crew->kind->forks ? placement_rank_here(crew->plan, first, n) : -1;
+    uint32_t before = here >= 0 ? (uint32_t)here - first + 1 : 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        bool is_here = here >= 0 && i == n - 1;
+
+        crew->next_rank = first + (before + i) % n;
+        if ((is_here ? start_here : start_next)(crew) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 int crew_start(struct crew *crew, uint32_t first)
 {
-    int result = 0;
     bool held = false;
+    int result;
 
     crew->n_threads = placement_threads(crew->plan, crew->team->size);
     if (crew->call_copy != NULL)
@@ -258,10 +292,11 @@ int crew_start(struct crew *crew, uint32_t first)
         if (openmp_before_fork(crew->call, crew->error) != 0)
             return -1;
         crash_prepare();
+        error_guard_forks();
+        team_guard_forks();
         held = flush_before_fork();
     }
-    for (crew->next_rank = first; crew->next_rank < crew->team->size && result == 0; crew->next_rank++)
-        result = start_next(crew);
+    result = start_all(crew, first);
     if (crew->kind->forks)
         flush_after_fork(held);
     if (result != 0)

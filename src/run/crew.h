@@ -55,6 +55,7 @@ struct crew {
 
     /* The master's alone. */
     struct binding_plan *plan;       /* NULL: workers are not bound */
+    bool is_in_place;                /* the worker that is being forked is bound from its birth on */
     int n_threads;                   /* of OpenMP, in each worker; 0: OpenMP is not there */
     struct supervise children;       /* forked */
     struct worker_thread *threads;   /* threads */

@@ -1,16 +1,14 @@
 #include "run/crew_errors.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
-#include "host/limits.h"
 #include "run/crew.h"
+#include "team/shortage.h"
 
 int crew_check_np(const char *call, const char *name, int64_t np, sharedmem_error *error)
 {
@@ -143,45 +141,9 @@ static void describe_end(const struct supervise_child *child, const struct crash
     }
 }
 
-/* Kills for want of memory that are not of a worker of this process. */
-static _Atomic uint64_t oom_kills_before;
-static pthread_once_t oom_noted = PTHREAD_ONCE_INIT;
-
-static void note_oom(void)
-{
-    atomic_store_explicit(&oom_kills_before, limits_oom_kills(""), memory_order_relaxed);
-}
-
 void crew_note_oom(void)
 {
-    pthread_once(&oom_noted, note_oom);
-}
-
-/* Whether a SIGKILL was very likely the system's, since there are more kills than before. */
-static bool is_out_of_memory(const struct supervise_child *child)
-{
-    uint64_t now;
-
-    if (child->end.how != PROCESS_SIGNALLED || child->end.code != SIGKILL)
-        return false;
-    now = limits_oom_kills("");
-    return atomic_exchange_explicit(&oom_kills_before, now, memory_order_relaxed) < now;
-}
-
-/* Puts behind the sentence in error->message that it was that, and what there is. */
-static void say_out_of_memory(sharedmem_error *error)
-{
-    size_t length = strlen(error->message);
-    struct limits_memory memory;
-
-    limits_memory_read("", &memory);
-    snprintf(error->message + length, sizeof error->message - length,
-             ", very likely because memory ran out: %llu MiB are allowed by %s, of which %llu MiB are free "
-             "now; use "
-             "fewer workers, or ask for more memory",
-             (unsigned long long)memory.total >> 20, memory.total_source,
-             (unsigned long long)memory.available >> 20);
-    error->kind = SHAREDMEM_ERROR_NO_MEMORY;
+    shortage_note();
 }
 
 void crew_death_error(sharedmem_error *error, const struct supervise_child *child,
@@ -189,18 +151,19 @@ void crew_death_error(sharedmem_error *error, const struct supervise_child *chil
 {
     bool signalled = child->end.how == PROCESS_SIGNALLED;
     uint64_t item = atomic_load_explicit(&rank->item, memory_order_relaxed);
-    char doing[64], end[160];
+    char doing[64], end[160], shortage[600];
+    bool is_shortage = shortage_explains(&child->end, &rank->crash, shortage, sizeof shortage);
 
     describe_end(child, &rank->crash, end, sizeof end);
     describe_item(item, doing, sizeof doing);
     error_set(error, signalled ? SHAREDMEM_ERROR_SIGNAL : SHAREDMEM_ERROR_EXITED, ECANCELED,
-              "worker %u (pid %d) %s%s%s", child->rank, (int)child->process.pid, end, doing,
-              child->end.dumped_core ? " (core dumped)" : "");
+              "worker %u (pid %d) %s%s%s%s", child->rank, (int)child->process.pid, end, doing,
+              child->end.dumped_core ? " (core dumped)" : "", shortage);
     if (has_traceback(child, &rank->crash))
         crash_format(&rank->crash, error->traceback, sizeof error->traceback);
     error->code = child->end.how == PROCESS_VANISHED ? -1 : child->end.code;
-    if (is_out_of_memory(child)) {
-        say_out_of_memory(error);
+    if (is_shortage) {
+        error->kind = SHAREDMEM_ERROR_NO_MEMORY;
         error->code = ENOMEM;
     }
     error->rank = (int32_t)child->rank;

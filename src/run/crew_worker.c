@@ -5,7 +5,9 @@
 
 #include "base/error.h"
 #include "base/fault.h"
+#include "base/flush.h"
 #include "host/openmp.h"
+#include "memory/heap.h"
 #include "memory/member.h"
 #include "memory/wait.h"
 #include "run/placement.h"
@@ -27,7 +29,8 @@ static struct team_rank_shared *my_rank(const struct crew *crew)
  */
 _Noreturn void worker_leave(struct crew *crew, int status)
 {
-    fflush(NULL);
+    flush_all();
+    heap_leave();
     ordered_say_left(crew->team, crew->place.rank, TEAM_LEFT);
     _exit(status);
 }
@@ -128,7 +131,8 @@ void worker_do(struct crew *crew, uint32_t rank)
     worker_take_place(crew, rank, leave_cancelled);
     team_enter_process(&crew->place);
     use_crash_slot(&my_rank(crew)->crash);
-    placement_apply(crew->plan, rank);
+    if (!crew->is_in_place)
+        placement_apply(crew->plan, rank);
     openmp_set_threads(crew->n_threads);
     crew->work(crew);
 }

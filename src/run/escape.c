@@ -72,13 +72,22 @@ static void clean_up(struct escape *escape)
 
 enum escape_end escape_run(void (*body)(void *argument), void *argument, sharedmem_error *error)
 {
+    return escape_run_and(body, argument, error, NULL);
+}
+
+enum escape_end escape_run_and(void (*body)(void *argument), void *argument, sharedmem_error *error,
+                               void (*failed)(void *argument, sharedmem_error *error))
+{
     __attribute__((cleanup(end))) struct escape escape;
 
     begin(&escape, error);
     /* What changes between setjmp() and longjmp() is in the struct, and read through a pointer. */
-    if (setjmp(escape.back) == 0)
+    if (setjmp(escape.back) == 0) {
         body(argument);
-    else
-        clean_up(&escape);
+        return escape.how;
+    }
+    if (escape.how == ESCAPE_BY_ERROR && failed != NULL)
+        failed(argument, error);
+    clean_up(&escape);
     return escape.how;
 }

@@ -23,6 +23,13 @@ enum escape_end {
 /* Calls body(argument), which may be left. Calls may be nested; the innermost one is gone back to. */
 enum escape_end escape_run(void (*body)(void *argument), void *argument, sharedmem_error *error);
 
+/*
+ * The same; where an uncaught error left body, failed(argument, error) is called before the regions are left:
+ * who waits for them then finds that error told already.
+ */
+enum escape_end escape_run_and(void (*body)(void *argument), void *argument, sharedmem_error *error,
+                               void (*failed)(void *argument, sharedmem_error *error));
+
 /* Whether the calling thread is in an escape_run(). */
 bool escape_is_possible(void);
 

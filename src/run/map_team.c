@@ -4,7 +4,9 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "host/doorbell.h"
+#include "memory/budget.h"
 #include "memory/heap.h"
 #include "memory/memory.h"
 #include "memory/wait.h"
@@ -78,11 +80,12 @@ static void plan_map(struct map *map, const sharedmem_map_options *options, uint
 
 static int no_memory(const struct map *map, size_t bytes)
 {
+    char size[TEXT_BYTES_SIZE];
+
     return error_set(map->crew.error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM,
-                     "map: no %zu MiB of shared memory for results that wait for the caller "
-                     "(SHAREDMEM_HEAP sets the heap's size; this machine has %llu MiB available; "
-                     "SHAREDMEM_STATIC without .chunk needs more than other schedules)",
-                     bytes >> 20, (unsigned long long)sharedmem_available_memory() >> 20);
+                     "map: no %s of shared memory for results that wait for the caller: %s "
+                     "(SHAREDMEM_STATIC without .chunk needs more than other schedules)",
+                     text_bytes(size, bytes), budget_reason());
 }
 
 /* The parts of the map's block, in their order. */
@@ -118,8 +121,11 @@ static void *allocate_parts(const size_t bytes[N_PARTS], void *parts[N_PARTS], s
     *total = 0;
     for (int i = 0; i < N_PARTS; i++) {
         offsets[i] = *total;
-        if (__builtin_add_overflow(*total, bytes[i], total) || *total > PTRDIFF_MAX)
+        if (__builtin_add_overflow(*total, bytes[i], total) || *total > PTRDIFF_MAX) {
+            *total = SIZE_MAX;
+            budget_refuse(BUDGET_OVERFLOW, "no memory is as large");
             return NULL;
+        }
     }
     block = heap_alloc(*total, HEAP_ALIGNMENT);
     for (int i = 0; block != NULL && i < N_PARTS; i++)

@@ -1,7 +1,7 @@
 /*
  * Sums and extremes of arrays, and what the calls over arrays have in common. These calls use nothing but the
- * public interface, as a program could; only to say that an error is uncaught, for which it has no call, they
- * use base/error.h.
+ * public interface, as a program could; only for what errors say, and to say that one is uncaught, they use
+ * base/error.h and memory/array_shape.h.
  *
  * sharedmem_parallel() rather than a map does the work: the caller, which has the array's pages mapped, does
  * its share, and one process less is forked.
@@ -12,6 +12,10 @@
 #include <stdatomic.h>
 
 #include "base/error.h"
+#include "base/text.h"
+#include "memory/budget.h"
+#include "memory/heap.h"
+#include "memory/memory.h"
 
 /*
  * What a rank takes at a time. Pieces and blocks are cut by number of elements alone, so that a sum is the
@@ -33,28 +37,6 @@
 
 /* ---- In common ---- */
 
-const char *numeric_dtype_name(int32_t dtype)
-{
-    static const char *const names[] = {"bool",    "int8",      "int16",     "int32",  "int64",
-                                        "uint8",   "uint16",    "uint32",    "uint64", "float32",
-                                        "float64", "complex64", "complex128"};
-
-    return names[dtype - SHAREDMEM_BOOL];
-}
-
-/* What a dimension of one element has as stride, or any of an empty array, does not matter. */
-static bool is_contiguous(const sharedmem_array *a, size_t n)
-{
-    int64_t stride = (int64_t)sharedmem_itemsize(a->dtype);
-
-    for (int32_t k = a->ndim - 1; k >= 0 && n > 0; k--) {
-        if (a->shape[k] != 1 && a->strides[k] != stride)
-            return false;
-        stride *= a->shape[k];
-    }
-    return true;
-}
-
 int numeric_check(const char *call, const sharedmem_array *a, size_t *n, sharedmem_error *error)
 {
     int saved_errno = errno;
@@ -64,7 +46,7 @@ int numeric_check(const char *call, const sharedmem_array *a, size_t *n, sharedm
     if (errno != 0)
         return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
                          "%s: the array is none: it was never made, or that failed", call);
-    if (!is_contiguous(a, *n))
+    if (!sharedmem_is_contiguous(*a))
         return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
                          "%s: the elements do not lie side by side in C order; copy the array first: "
                          "sharedmem_copy(a)",
@@ -81,8 +63,8 @@ int numeric_check_row(const char *call, const sharedmem_array *a, size_t *n, sha
         return 0;
     return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
                      "%s: the array has %d dimensions, and must have one; for all elements in one row give "
-                     "sharedmem_wrap(a.data, a.dtype, 1, (int64_t[]){%zu})",
-                     call, (int)a->ndim, *n);
+                     "sharedmem_reshape(a, 1, (int64_t[]){-1})",
+                     call, (int)a->ndim);
 }
 
 int numeric_check_output(const char *call, const char *name, const void *output, sharedmem_error *error)
@@ -113,14 +95,15 @@ int numeric_parallel(const char *call, int np, sharedmem_function *body, void *c
 
 void *numeric_allocate(const char *call, size_t bytes, sharedmem_error *error)
 {
-    void *block = sharedmem_malloc(bytes);
-    int code = errno;
+    char size[TEXT_BYTES_SIZE];
+    void *block;
 
+    if (memory_enter(error) != 0)
+        return NULL;
+    block = heap_alloc(bytes, HEAP_ALIGNMENT);
     if (block == NULL)
-        error_set(error, SHAREDMEM_ERROR_NO_MEMORY, code,
-                  "%s: no %zu MiB of shared memory (SHAREDMEM_HEAP sets the heap's size; this machine has "
-                  "%llu MiB available)",
-                  call, (bytes >> 20) + 1, (unsigned long long)sharedmem_available_memory() >> 20);
+        error_set(error, SHAREDMEM_ERROR_NO_MEMORY, errno, "%s: no %s of shared memory: %s", call,
+                  text_bytes(size, bytes), budget_reason());
     return block;
 }
 

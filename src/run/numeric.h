@@ -193,9 +193,6 @@ int numeric_check_row(const char *call, const sharedmem_array *a, size_t *n, sha
 /* Returns 0, or -1 with error where the place for what comes out is NULL. */
 int numeric_check_output(const char *call, const char *name, const void *output, sharedmem_error *error);
 
-/* The name of a dtype, as NumPy has it. */
-const char *numeric_dtype_name(int32_t dtype);
-
 /*
  * How many processes share the work on n elements, the caller among them: no more than sharedmem_cpu_count(),
  * and each has share elements at least. 1, the caller alone, where they are no more than small.

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "memory/array_shape.h"
 
 /* The caller alone is faster up to so many elements; and so many a rank should have. */
 #define SORT_SMALL   ((size_t)1 << 18)
@@ -455,7 +456,7 @@ static int search_array(const sharedmem_array *sorted, const sharedmem_array *va
     if (sorted->dtype != values->dtype)
         return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
                          "%s: sorted is of %s and values are of %s; give both the same dtype", call,
-                         numeric_dtype_name(sorted->dtype), numeric_dtype_name(values->dtype));
+                         array_dtype_name(sorted->dtype), array_dtype_name(values->dtype));
     if (side != SHAREDMEM_LEFT && side != SHAREDMEM_RIGHT)
         return error_set(error, SHAREDMEM_ERROR_USAGE, EINVAL,
                          "%s: side is %d; it must be SHAREDMEM_LEFT or SHAREDMEM_RIGHT", call, (int)side);

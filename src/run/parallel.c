@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "host/openmp.h"
+#include "memory/budget.h"
 #include "memory/heap.h"
 #include "memory/memory.h"
 #include "memory/wait.h"
@@ -160,8 +161,8 @@ static int run_many(const sharedmem_parallel_options *options, uint32_t np, shar
         return -1;
     block = heap_alloc(sizeof *block + team_bytes(np), HEAP_ALIGNMENT);
     if (block == NULL)
-        return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM, "parallel: no shared memory for %u ranks",
-                         np);
+        return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM,
+                         "parallel: no shared memory for %u ranks: %s", np, budget_reason());
     team = (struct team_shared *)(void *)(block + 1);
     team_init(team, np, false);
     calls_begin(block, team);

@@ -145,6 +145,17 @@ void placement_apply(const struct binding_plan *plan, uint32_t rank)
         binding_apply(plan, (int)(rank % (uint32_t)plan->n_ranks));
 }
 
+int64_t placement_rank_here(const struct binding_plan *plan, uint32_t first, uint32_t n)
+{
+    int place = plan != NULL ? binding_rank_here(plan) : -1;
+
+    for (uint32_t rank = first; rank < first + n && place >= 0; rank++) {
+        if (rank % (uint32_t)plan->n_ranks == (uint32_t)place)
+            return rank;
+    }
+    return -1;
+}
+
 struct placement_mask {
     cpu_set_t *mask;
     size_t bytes;

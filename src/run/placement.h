@@ -51,6 +51,12 @@ static inline uint32_t placement_crowd(const struct binding_plan *plan, uint32_t
 }
 
 /*
+ * The rank, of first to first + n - 1, whose place is the processor that the calling thread runs on now; -1:
+ * none, or workers are not bound.
+ */
+int64_t placement_rank_here(const struct binding_plan *plan, uint32_t first, uint32_t n);
+
+/*
  * Binds the calling thread as rank. NULL leaves it. Not being bound costs speed, not results: it cannot fail.
  */
 void placement_apply(const struct binding_plan *plan, uint32_t rank);

@@ -16,6 +16,7 @@
 #include "host/futex.h"
 #include "host/modules.h"
 #include "host/openmp.h"
+#include "memory/budget.h"
 #include "memory/heap.h"
 #include "memory/memory.h"
 #include "memory/wait.h"
@@ -149,7 +150,7 @@ static void do_call(sharedmem_pool *pool, struct pool_worker_shared *line)
     struct crew *crew = copy_call(line->crew);
 
     worker_do(crew, (uint32_t)(line - pool->shared->workers));
-    fflush(NULL);
+    flush_all();
     ordered_say_left(crew->team, crew->place.rank, TEAM_LEFT);
     /* The call's memory is the master's to free: a handler of a signal that comes here must not touch it. */
     team_enter_process(NULL);
@@ -232,6 +233,8 @@ static int start(sharedmem_pool *pool, const char *call, sharedmem_error *error)
         return -1;
     /* Loads what tracebacks need, and is not to count. */
     crash_prepare();
+    error_guard_forks();
+    team_guard_forks();
     pool->modules = modules_loaded();
     return fork_all(pool) == 0
                ? 0
@@ -253,8 +256,8 @@ static int make_parts(sharedmem_pool *pool, sharedmem_error *error)
     pool->children.stays = true;
     pool->shared = heap_alloc(bytes, HEAP_ALIGNMENT);
     if (pool->shared == NULL)
-        return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM, "pool: no shared memory for %d workers",
-                         pool->size);
+        return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM, "pool: no shared memory for %d workers: %s",
+                         pool->size, budget_reason());
     memset(pool->shared, 0, bytes);
     pool->shared->size = (uint32_t)pool->size;
     pool->plan = placement_plan((uint32_t)pool->size);

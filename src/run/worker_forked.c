@@ -29,7 +29,7 @@ static int start(struct crew *crew)
         return -1;
     atomic_store_explicit(&crew->team->ranks[crew->next_rank].member, crew->next_member,
                           memory_order_release);
-    if (supervise_fork(&crew->children, crew->next_rank, crew->next_member, live, crew) == 0)
+    if (supervise_fork_next(&crew->children, crew->next_rank, crew->next_member, live, crew) == 0)
         return 0;
     member_release(crew->next_member);
     return -1;

@@ -36,6 +36,12 @@ static void work(void *argument)
     crew->work(crew);
 }
 
+/* An uncaught error in an item fails it, as in a process. */
+static void fail_by_uncaught(void *argument, sharedmem_error *error)
+{
+    worker_fail_uncaught(argument, error);
+}
+
 /* Returns whether the rank is left: no other worker is to take it. */
 static bool do_work(struct crew *crew, uint32_t rank)
 {
@@ -52,8 +58,7 @@ static bool do_work(struct crew *crew, uint32_t rank)
     team_enter_thread(&crew->place);
     placement_apply(crew->plan, rank);
     openmp_set_threads(crew->n_threads);
-    if (escape_run(work, crew, &error) == ESCAPE_BY_ERROR)
-        worker_fail_uncaught(crew, &error);
+    escape_run_and(work, crew, &error, fail_by_uncaught);
     team_enter_thread(NULL);
     return atomic_load_explicit(&mine->has_given_up, memory_order_relaxed) == 0;
 }

@@ -14,10 +14,13 @@
 
 #include "base/error.h"
 #include "base/fault.h"
+#include "host/pages.h"
+#include "memory/placed.h"
 #include "memory/segment.h"
 #include "team/barrier.h"
 #include "team/collective.h"
 #include "team/job.h"
+#include "team/slice.h"
 
 /* What one barrier of a broadcast can pass by a rank's words. */
 #define SMALL_BYTES ((TEAM_WORDS - 1) * sizeof(uint64_t))
@@ -387,12 +390,27 @@ void *collective_allocate(struct team_place *place, size_t count, size_t size, c
     return NULL;
 }
 
+/*
+ * Each rank touches its own slice, so that the pages lie on its NUMA node, and all at once. Nothing is
+ * written: others may use theirs, and this one, already. Where there is no memory, the program's own touch
+ * tells.
+ */
+static void touch_slice(const struct team_place *place, void *block, size_t bytes)
+{
+    sharedmem_range slice = slice_of(bytes, slice_unit(), (int)place->rank, (int)place->team->size);
+
+    if (slice.begin < slice.end)
+        pages_populate((char *)block + slice.begin, slice.end - slice.begin);
+}
+
 static void *team_calloc(struct team_place *place, size_t count, size_t size, const char *where)
 {
     void *block = collective_allocate(place, count, size, where);
 
     if (block != NULL && place->rank == 0)
         collective_set_pending(place->team, 0);
+    if (block != NULL && count * size >= SLICE_LARGE_BYTES && placed_default() != PLACED_NONE)
+        touch_slice(place, block, count * size);
     return block;
 }
 

@@ -136,8 +136,7 @@ void critical_note_held(struct critical_held *held)
         note(held, atomic_load_explicit(&member_me->held[i], memory_order_relaxed));
 }
 
-/* Whether a master of this worker has it, who waits for this worker. */
-static bool is_masters(const struct lock_shared *lock)
+bool critical_is_masters(const struct lock_shared *lock)
 {
     const struct team_place *place = team_here();
     const struct critical_held *held = place != NULL ? place->masters_hold : NULL;
@@ -149,13 +148,18 @@ static bool is_masters(const struct lock_shared *lock)
     return false;
 }
 
+bool critical_is_region(uint64_t lock)
+{
+    return lock - segment_header()->part_offset[SEGMENT_CRITICALS] < SEGMENT_CRITICALS_BYTES;
+}
+
 int critical_enter(const char *name, const char *where)
 {
     struct lock_shared *lock = lock_of(name);
 
     if (lock == NULL)
         return -1;
-    if (is_masters(lock)) {
+    if (critical_is_masters(lock)) {
         errno = ELOOP;
         return -1;
     }

@@ -42,6 +42,12 @@ struct critical_held {
 /* What the calling member holds now, and what those held for whom it works. */
 void critical_note_held(struct critical_held *held);
 
+/* Whether who waits for this worker to end holds the lock: a region's, or a mutex. */
+bool critical_is_masters(const struct lock_shared *lock);
+
+/* Whether the lock, an offset, is that of a region. */
+bool critical_is_region(uint64_t lock);
+
 /*
  * Enters the region called name; NULL is the unnamed one. The caller is a member.
  * Returns 0, or -1 with errno EDEADLK (this member is in it already), ELOOP (who waits for this member to end

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/flush.h"
+#include "memory/budget.h"
 #include "memory/claim.h"
 #include "memory/heap.h"
 #include "memory/memory.h"
@@ -135,7 +136,8 @@ int job_create(uint32_t n_ranks, uint64_t heap_bytes, uint32_t crowd, char job[A
     team = memory_enter(error) == 0 ? heap_alloc(team_bytes(n_ranks), HEAP_ALIGNMENT) : NULL;
     if (team == NULL) {
         close(fd);
-        return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM, "no shared memory for %u ranks", n_ranks);
+        return error_set(error, SHAREDMEM_ERROR_NO_MEMORY, ENOMEM, "no shared memory for %u ranks: %s",
+                         n_ranks, budget_reason());
     }
     team_init(team, n_ranks, false);
     team->is_job = true;

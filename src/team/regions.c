@@ -165,15 +165,20 @@ static bool was_held(const struct regions_mark *mark, uint64_t lock)
     return false;
 }
 
-static void leave_criticals_since(const struct regions_mark *mark)
+static void leave_locks_since(const struct regions_mark *mark)
 {
     for (unsigned i = 0; i < MEMBER_HELD_MAX; i++) {
         uint64_t lock = atomic_load_explicit(&member_me->held[i], memory_order_relaxed);
 
-        if (lock == 0 || was_held(mark, lock))
+        /* What is noted may not be taken yet, or given back already: somebody else may have it. */
+        if (lock == 0 || was_held(mark, lock) || !lock_is_mine(segment_at(lock)))
             continue;
-        printed_settle();
-        lock_release(segment_at(lock));
+        if (critical_is_region(lock)) {
+            printed_settle();
+            lock_release(segment_at(lock));
+        } else {
+            lock_abandon(segment_at(lock));
+        }
     }
 }
 
@@ -182,7 +187,7 @@ void regions_leave_since(const struct regions_mark *mark)
     struct team_place *place = team_here();
 
     if (member_me != NULL)
-        leave_criticals_since(mark);
+        leave_locks_since(mark);
     if (place == NULL || !place->in_ordered || mark->in_ordered)
         return;
     printed_settle();

@@ -17,8 +17,9 @@ struct regions_mark {
 void regions_mark(struct regions_mark *mark);
 
 /*
- * Leaves the critical regions that this thread has entered since. What they guarded is as it was left. Where
- * it is in an ordered one, its turn goes on until its rank has left, or has tried once more.
+ * Leaves the critical regions that this thread has entered since. What they guarded is as it was left.
+ * Mutexes that it has locked since come free as after a death, which their next owners are told of. Where it
+ * is in an ordered region, its turn goes on until its rank has left, or has tried once more.
  */
 void regions_leave_since(const struct regions_mark *mark);
 

@@ -18,13 +18,12 @@
 int supervise_init(struct supervise *set, uint32_t n, int wake_fd)
 {
     *set = (struct supervise){.wake_fd = wake_fd, .n_room = n};
-    set->children = calloc(n, sizeof *set->children);
-    set->polled = calloc((size_t)n + 1, sizeof *set->polled);
-    if (set->children != NULL && set->polled != NULL)
-        return 0;
-    supervise_fini(set);
-    errno = ENOMEM;
-    return -1;
+    /* One block: each page that the parent writes to after a fork is copied first. */
+    set->children = calloc(1, n * sizeof *set->children + ((size_t)n + 1) * sizeof *set->polled);
+    if (set->children == NULL)
+        return -1;
+    set->polled = (struct pollfd *)(set->children + n);
+    return 0;
 }
 
 static bool runs(const struct supervise_child *child)
@@ -63,6 +62,29 @@ int supervise_fork(struct supervise *set, uint32_t rank, uint32_t member, void (
         return -1;
     add(set, &process, rank, member);
     return 0;
+}
+
+int supervise_fork_next(struct supervise *set, uint32_t rank, uint32_t member, void (*body)(void *argument),
+                        void *argument)
+{
+    struct process process;
+
+    if (set->stays)
+        return supervise_fork(set, rank, member, body, argument);
+    if (process_fork_unwatched(&process, body, argument) != 0)
+        return -1;
+    add(set, &process, rank, member);
+    set->n_unwatched++;
+    return 0;
+}
+
+static void watch_new(struct supervise *set)
+{
+    for (uint32_t i = 0; i < set->n_started; i++) {
+        if (runs(&set->children[i]))
+            process_watch(&set->children[i].process);
+    }
+    set->n_unwatched = 0;
 }
 
 int supervise_spawn(struct supervise *set, uint32_t rank, const struct process_spec *spec, const char **what)
@@ -176,7 +198,11 @@ static bool wait_for_events(struct supervise *set, uint64_t timeout_ns)
 bool supervise_wait(struct supervise *set, uint64_t timeout_ns,
                     void (*ended)(const struct supervise_child *child, void *argument), void *argument)
 {
-    bool woken = wait_for_events(set, timeout_ns);
+    bool woken;
+
+    if (set->n_unwatched > 0)
+        watch_new(set);
+    woken = wait_for_events(set, timeout_ns);
 
     for (uint32_t i = 0; i < set->n_started; i++) {
         struct supervise_child *child = &set->children[i];
@@ -198,7 +224,8 @@ void supervise_signal(struct supervise *set, int signal)
 void supervise_forget(struct supervise *set)
 {
     for (uint32_t i = 0; i < set->n_started; i++) {
-        if (runs(&set->children[i]))
+        /* What has none is not written to: the page would be copied for that. */
+        if (runs(&set->children[i]) && set->children[i].process.end_fd >= 0)
             process_forget_end_fd(&set->children[i].process);
     }
 }
@@ -210,7 +237,6 @@ void supervise_fini(struct supervise *set)
     if (set->children != NULL)
         supervise_forget(set);
     free(set->children);
-    free(set->polled);
     set->children = NULL;
     set->polled = NULL;
     errno = saved_errno;

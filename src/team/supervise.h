@@ -25,6 +25,7 @@ struct supervise {
     uint32_t n_started; /* places that have been used */
     uint32_t n_running;
     int wake_fd; /* supervise_wait() returns when it is readable; -1: none */
+    uint32_t n_unwatched; /* forked since the last supervise_wait(), without an end_fd yet */
     bool stays;  /* forked children end with this process, not already with the thread that forks them */
 };
 
@@ -38,6 +39,13 @@ int supervise_init(struct supervise *set, uint32_t n, int wake_fd);
  */
 int supervise_fork(struct supervise *set, uint32_t rank, uint32_t member, void (*body)(void *argument),
                    void *argument);
+
+/*
+ * The same for several in a row: their end_fds are opened by the next supervise_wait(), so that none inherits
+ * those of its elder siblings. In a set that stays it is no different.
+ */
+int supervise_fork_next(struct supervise *set, uint32_t rank, uint32_t member, void (*body)(void *argument),
+                        void *argument);
 
 /*
  * Starts the next child with a program of its own, see process_spawn(); it is no member. Returns as that

@@ -162,7 +162,7 @@ static void install_hook(void)
     pthread_atfork(NULL, NULL, leave_in_forked_child);
 }
 
-static void guard_forks(void)
+void team_guard_forks(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -171,7 +171,7 @@ static void guard_forks(void)
 
 void team_set_process(struct team_place *place)
 {
-    guard_forks();
+    team_guard_forks();
     team_process_place = place;
 }
 
@@ -185,7 +185,7 @@ struct team_place *team_enter_thread(struct team_place *place)
 {
     struct team_place *before = team_thread_place;
 
-    guard_forks();
+    team_guard_forks();
     team_thread_place = place;
     return before;
 }

@@ -179,6 +179,9 @@ static inline struct team_place *team_here(void)
     return team_thread_place != NULL ? team_thread_place : team_process_place;
 }
 
+/* Before a fork whose child enters a team: what that would do once in each child is done here for all. */
+void team_guard_forks(void);
+
 /* Makes place the process's, for a worker; place stays the caller's. */
 void team_enter_process(struct team_place *place);
 

@@ -17,6 +17,7 @@
 #include "smrrun/keeper_state.h"
 #include "smrrun/report.h"
 #include "smrrun/start.h"
+#include "team/shortage.h"
 
 void keeper_say(const struct keeper *keeper, const char *format, ...)
 {
@@ -244,6 +245,8 @@ void keeper_run(void *argument)
         leave(&keeper);
     }
     start(&keeper);
+    /* Now that the ranks are on their way: it takes longer than their forks, and less than their start. */
+    shortage_note();
     watch(&keeper);
     settle_raise(&keeper);
     leave(&keeper);

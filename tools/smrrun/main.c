@@ -12,6 +12,7 @@
 #include "host/cgroup.h"
 #include "host/fds.h"
 #include "host/limits.h"
+#include "host/pages.h"
 #include "memory/claim.h"
 #include "smrrun/batch.h"
 #include "smrrun/channel.h"
@@ -108,6 +109,24 @@ static void read_machine(struct launch *launch, struct plan_machine *machine)
         CPU_FREE(mask);
 }
 
+/* What is asked of the kernel for shared memory, and what it does. */
+static void describe_memory(const struct launch *launch)
+{
+    const char *setting = pages_huge_setting(""), *mem = env_text(ENV_MEM);
+    int n_nodes = launch->topology != NULL ? launch->topology->n_nodes : 0;
+
+    if (pages_huge_is_allowed(setting))
+        face_say("huge pages: asked for (shmem_enabled is %s)", setting);
+    else
+        face_say(
+            "huge pages: the kernel does not allow them for shared memory (shmem_enabled is %s); ask the "
+            "administrator for advise",
+            setting[0] != '\0' ? setting : "not there");
+    if (mem != NULL)
+        face_say("memory: %.20s%s", mem,
+                 n_nodes == 1 ? "; there is one NUMA node, and nothing to choose" : "");
+}
+
 static void describe(const struct launch *launch)
 {
     const struct options *options = &launch->options;
@@ -128,6 +147,8 @@ static void describe(const struct launch *launch)
         face_say("OMP_NUM_THREADS=%d", plan->n_threads);
     if (options->verbose && plan->unbound[0] != '\0')
         face_say("not bound: %s", plan->unbound);
+    if (options->verbose)
+        describe_memory(launch);
     if (launch->batch.n_nodes > 1 && !options->quiet)
         face_say("the job has %d nodes, and smrrun uses this one; start it once on each for the others",
                  launch->batch.n_nodes);
@@ -166,6 +187,9 @@ static int decide(struct launch *launch, int argc, char **argv)
         face_say("%s", message);
         return status;
     }
+    /* For the keeper, which makes the memory, and for the ranks, whose environment begins as ours. */
+    if (launch->options.mem != NULL)
+        env_set(ENV_MEM, launch->options.mem);
     gethostname(hostname, sizeof hostname - 1);
     batch_read(&launch->batch, hostname);
     read_machine(launch, &machine);

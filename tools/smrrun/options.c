@@ -148,6 +148,14 @@ static enum options_answer take_bind(struct line *line, const struct option *opt
     return refuse_value(line, option, text, option->problem);
 }
 
+static enum options_answer take_mem(struct line *line, const struct option *option, const char *text)
+{
+    if (strcmp(text, "local") != 0 && strcmp(text, "interleave") != 0 && strcmp(text, "none") != 0)
+        return refuse_value(line, option, text, option->problem);
+    *(const char **)member(line, option) = text;
+    return OPTIONS_RUN;
+}
+
 static enum options_answer take_export(struct line *line, const struct option *option, const char *text)
 {
     struct options *options = line->options;
@@ -215,6 +223,8 @@ static const struct option table[] = {
     {'\0', "heap", "SIZE", "size of the shared memory; else what the machine has", take_size,
      OFFSET(heap_bytes), .min = SEGMENT_MIN_BYTES, .max = SEGMENT_MAX_BYTES, .problem = "not a size",
      .expected = "16M to 8192G", .example = "--heap 4G"},
+    {'\0', "mem", "POLICY", "pages: local (first touch), interleave, none", take_mem, OFFSET(mem),
+     .problem = "no such policy", .expected = "local, interleave or none", .example = "--mem interleave"},
     {'q', "quiet", NULL, "say what fails, without warnings and hints", FLAG(quiet)},
     {'v', "verbose", NULL, "print what numbers and places are used, and why", FLAG(verbose)},
     {'V', "version", NULL, "print the version", .take = show_version},
@@ -306,32 +316,6 @@ static int find_prefix(const char *name, size_t length, bool shown, const struct
     return n;
 }
 
-static int smaller(int a, int b)
-{
-    return a < b ? a : b;
-}
-
-/* How many letters must be changed, added, dropped or swapped with the next to make one word of the other. */
-static int distance(const char *word, const char *other)
-{
-    int n = (int)strlen(word), m = (int)strlen(other);
-    int d[NAME_MAX_BYTES + 1][NAME_MAX_BYTES + 1];
-
-    for (int i = 0; i <= n; i++) {
-        for (int j = 0; j <= m; j++) {
-            if (i == 0 || j == 0) {
-                d[i][j] = i + j;
-                continue;
-            }
-            d[i][j] = smaller(d[i - 1][j - 1] + (word[i - 1] != other[j - 1]),
-                              smaller(d[i - 1][j], d[i][j - 1]) + 1);
-            if (i > 1 && j > 1 && word[i - 1] == other[j - 2] && word[i - 2] == other[j - 1])
-                d[i][j] = smaller(d[i][j], d[i - 2][j - 2] + 1);
-        }
-    }
-    return d[n][m];
-}
-
 /* The option whose name is nearest, if a third of it or less is wrong; else NULL. */
 static const char *nearest_name(const char *name, size_t length)
 {
@@ -344,7 +328,7 @@ static const char *nearest_name(const char *name, size_t length)
     memcpy(word, name, length);
     word[length] = '\0';
     for (size_t i = 0; i < COUNT_OF(table); i++) {
-        int d = distance(word, table[i].name);
+        int d = text_distance(word, table[i].name);
 
         if (d < least) {
             least = d;

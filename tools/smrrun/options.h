@@ -27,6 +27,7 @@ struct options {
     uint64_t timeout_ns; /* 0: none */
     uint64_t grace_ns;   /* from SIGTERM to SIGKILL; 0: at once */
     uint64_t heap_bytes; /* 0: not given */
+    const char *mem;     /* where memory lies, as SHAREDMEM_MEM has it; NULL: not given */
     const char *wdir;    /* NULL: stay here; not looked at yet */
     char **exports;      /* "VAR=VALUE" of -x in the order given, as many as n_exports; options_free() */
     int n_exports;

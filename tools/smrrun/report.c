@@ -38,6 +38,10 @@ static const char *place_of(uint32_t kind)
         return "waiting until the launcher takes what was printed";
     case WAIT_LOOP:
         return "waiting for ranks behind it in earlier loops, before the loop";
+    case WAIT_COUNTER:
+        return "waiting for a counter";
+    case WAIT_TIMED:
+        return "waiting for a lock or counter, for some time only,";
     default:
         return "waiting";
     }

@@ -1,6 +1,7 @@
 #include "smrrun/verdict.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "host/clock.h"
 #include "memory/claim.h"
 #include "team/job.h"
+#include "team/shortage.h"
 
 bool verdict_is_failure(const struct process_end *end)
 {
@@ -32,19 +34,30 @@ static void reach(struct verdict *verdict, int status)
     verdict->status = status;
 }
 
-static void say_end(struct verdict *verdict, const struct supervise_child *child, uint64_t begun_ns)
+/* A SIGBUS of a program that shares nothing is another matter. */
+static bool may_be_shortage(const struct supervise_child *child, bool has_job)
+{
+    return child->end.code != SIGBUS ||
+           (has_job &&
+            atomic_load_explicit(&claim_of(child->rank)->state, memory_order_acquire) == CLAIM_JOINED);
+}
+
+static void say_end(struct verdict *verdict, const struct supervise_child *child, bool has_job,
+                    uint64_t begun_ns)
 {
     double seconds = (double)(clock_monotonic_ns() - begun_ns) * 1e-9;
     const struct process_end *end = &child->end;
-    char name[32];
+    char name[32], shortage[600] = "";
 
+    if (may_be_shortage(child, has_job))
+        shortage_explains(end, NULL, shortage, sizeof shortage);
     if (end->how == PROCESS_VANISHED)
         snprintf(verdict->text, sizeof verdict->text, "how rank %u (pid %d) ended is not known, after %.2f s",
                  child->rank, (int)child->process.pid, seconds);
     else if (end->how == PROCESS_SIGNALLED)
-        snprintf(verdict->text, sizeof verdict->text, "rank %u (pid %d) was ended by %s%s after %.2f s",
+        snprintf(verdict->text, sizeof verdict->text, "rank %u (pid %d) was ended by %s%s after %.2f s%s",
                  child->rank, (int)child->process.pid, process_signal_name(end->code, name, sizeof name),
-                 end->dumped_core ? " (core dumped)" : "", seconds);
+                 end->dumped_core ? " (core dumped)" : "", seconds, shortage);
     else
         snprintf(verdict->text, sizeof verdict->text, "rank %u (pid %d) exited with status %d after %.2f s",
                  child->rank, (int)child->process.pid, end->code, seconds);
@@ -139,7 +152,7 @@ void verdict_rank_ended(struct verdict *verdict, const struct supervise *ranks,
     if (verdict->is_reached)
         return;
     if (verdict_is_failure(&child->end) && !gave_up) {
-        say_end(verdict, child, begun_ns);
+        say_end(verdict, child, has_job, begun_ns);
         reach(verdict, verdict_status_of(&child->end));
     } else if (gave_up || verdict->reach_at_ns != 0 || (has_job && verdict_is_told())) {
         /* Whatever its status: a shell around a program may have one of its own (./prog | tee log). */
