@@ -23,6 +23,7 @@ struct protected
     union {
         _Atomic uint32_t word;
         pthread_mutex_t mutex;
+        sharedmem_mutex *ours;
     } lock;
     _Alignas(64) uint64_t sum;
 
@@ -75,6 +76,34 @@ static double ours(const struct bench_contender *contender, uint64_t ops)
     struct gang *gang = gang_create(contender, ops);
 
     sharedmem_parallel(contender->np, body, gang);
+    return end(gang);
+}
+
+/* The same lock where the program has put it. */
+static int locked_body(size_t rank, void *result, void *context)
+{
+    struct gang *gang = context;
+    struct protected *protected = protected_of(gang);
+    const uint64_t mine = each(gang);
+
+    (void)rank;
+    (void)result;
+    gate_enter(&gang->gate, gang->np);
+    for (uint64_t i = 0; i < mine; i++)
+        SHAREDMEM_LOCKED (protected->lock.ours)
+            protected->sum++;
+    gate_leave(&gang->gate);
+    return 0;
+}
+
+static double ours_locked(const struct bench_contender *contender, uint64_t ops)
+{
+    struct gang *gang = gang_create(contender, ops);
+    sharedmem_mutex *mutex = sharedmem_new(sharedmem_mutex, 1);
+
+    protected_of(gang)->lock.ours = mutex;
+    sharedmem_parallel(contender->np, locked_body, gang);
+    sharedmem_free(mutex);
     return end(gang);
 }
 
@@ -283,17 +312,20 @@ static void compare_shares(int np)
 
 static const struct bench_contender contenders[] = {
     {.name = "1: SHAREDMEM_CRITICAL", .run = ours, .np = 1},
+    {.name = "1: SHAREDMEM_LOCKED", .run = ours_locked, .np = 1},
     {.name = "1: floor: futex word", .run = futex_word, .np = 1},
     {.name = "1: pthread", .run = peer_pthread, .np = 1},
     {.name = "1: pthread, robust, of processes", .run = peer_robust, .np = 1},
     {.name = "1: OpenMP", .run = gang_openmp, .np = 1, .question = "critical"},
     {.name = "2: SHAREDMEM_CRITICAL", .run = ours, .np = 2},
+    {.name = "2: SHAREDMEM_LOCKED", .run = ours_locked, .np = 2},
     {.name = "2: floor: futex word", .run = futex_word, .np = 2},
     {.name = "2: pthread", .run = peer_pthread, .np = 2},
     {.name = "2: pthread, robust, of processes", .run = peer_robust, .np = 2},
     {.name = "2: OpenMP", .run = gang_openmp, .np = 2, .question = "critical"},
     {.name = "2: OpenMP, passive", .run = gang_openmp_passive, .np = 2, .question = "critical"},
     {.name = "8: SHAREDMEM_CRITICAL", .run = ours, .np = 8},
+    {.name = "8: SHAREDMEM_LOCKED", .run = ours_locked, .np = 8},
     {.name = "8: floor: futex word", .run = futex_word, .np = 8},
     {.name = "8: pthread", .run = peer_pthread, .np = 8},
     {.name = "8: pthread, robust, of processes", .run = peer_robust, .np = 8},
@@ -304,6 +336,7 @@ static const struct bench_contender contenders[] = {
 
 static const struct bench_goal goals[] = {
     {1.3, "1: SHAREDMEM_CRITICAL", {"1: floor: futex word"}, 0},
+    {1.3, "1: SHAREDMEM_LOCKED", {"1: floor: futex word"}, 0},
     {0.85, "2: SHAREDMEM_CRITICAL", {"2: pthread, robust, of processes"}, 0},
     {0.85, "8: SHAREDMEM_CRITICAL", {"8: pthread, robust, of processes"}, 0},
     {1.3, "8: SHAREDMEM_CRITICAL", {"2: SHAREDMEM_CRITICAL"}, 0},

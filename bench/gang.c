@@ -164,22 +164,22 @@ void gang_thread(struct gang *gang, gang_function *member)
     gang_apart(gang, run_threads);
 }
 
-/* ---- OpenMP ---- */
+/* ---- Programs of their own ---- */
 
-/* bench/openmp beside the program that runs; an empty path is found nowhere. */
-static void openmp_path(char *path, size_t size)
+/* bench/NAME beside the program that runs; an empty path is found nowhere. */
+static void program_path(const char *name, char *path, size_t size)
 {
-    ssize_t length = readlink("/proc/self/exe", path, size - sizeof "openmp");
+    ssize_t length = readlink("/proc/self/exe", path, size - strlen(name) - 1);
     char *slash;
 
     path[length > 0 ? length : 0] = '\0';
     slash = strrchr(path, '/');
     if (slash != NULL)
-        strcpy(slash + 1, "openmp");
+        strcpy(slash + 1, name);
 }
 
-static _Noreturn void exec_openmp(const char *path, const struct bench_contender *contender, uint64_t ops,
-                                  int out, const char *policy)
+static _Noreturn void exec_program(const char *path, const struct bench_contender *contender, uint64_t ops,
+                                   int out, const char *policy)
 {
     char np[16], n[24], work[24];
 
@@ -205,21 +205,22 @@ static double read_answer(int fd)
     return length > 0 ? strtod(text, NULL) : BENCH_FAILED;
 }
 
-static double ask_openmp(const struct bench_contender *contender, uint64_t ops, const char *policy)
+static double ask_program(const char *name, const struct bench_contender *contender, uint64_t ops,
+                          const char *policy)
 {
     char path[4096];
     int pipe_fds[2];
     double answer;
     pid_t pid;
 
-    openmp_path(path, sizeof path);
+    program_path(name, path, sizeof path);
     if (access(path, X_OK) != 0)
         return BENCH_ABSENT;
     if (pipe(pipe_fds) != 0)
         die("pipe");
     pid = fork_child();
     if (pid == 0)
-        exec_openmp(path, contender, ops, pipe_fds[1], policy);
+        exec_program(path, contender, ops, pipe_fds[1], policy);
     close(pipe_fds[1]);
     answer = read_answer(pipe_fds[0]);
     close(pipe_fds[0]);
@@ -229,10 +230,15 @@ static double ask_openmp(const struct bench_contender *contender, uint64_t ops, 
 
 double gang_openmp(const struct bench_contender *contender, uint64_t ops)
 {
-    return ask_openmp(contender, ops, NULL);
+    return ask_program("openmp", contender, ops, NULL);
 }
 
 double gang_openmp_passive(const struct bench_contender *contender, uint64_t ops)
 {
-    return ask_openmp(contender, ops, "passive");
+    return ask_program("openmp", contender, ops, "passive");
+}
+
+double gang_boost(const struct bench_contender *contender, uint64_t ops)
+{
+    return ask_program("boost", contender, ops, NULL);
 }

@@ -60,4 +60,7 @@ int gang_processors(void);
 double gang_openmp(const struct bench_contender *contender, uint64_t ops);
 double gang_openmp_passive(const struct bench_contender *contender, uint64_t ops);
 
+/* The same with bench/boost, which is C++: forked processes that share memory by Boost.Interprocess. */
+double gang_boost(const struct bench_contender *contender, uint64_t ops);
+
 #endif

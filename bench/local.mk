@@ -1,11 +1,13 @@
 # The benchmarks: each answers one question side by side with its peers. Built and run by make bench only.
-bench_programs = bench/map bench/workers bench/loop bench/critical bench/ordered bench/barrier bench/collective \
-	bench/launch bench/numeric
+bench_programs = bench/map bench/workers bench/loop bench/critical bench/ordered bench/barrier \
+	bench/collective bench/launch bench/numeric bench/heap bench/place
 bench_shared = bench/bench.c bench/bench.h bench/gang.c bench/gang.h bench/gate.h bench/spin.h
-bench_ldflags = $(AM_LDFLAGS) -no-install -pthread
+# Bound at their start, as the library is: else each child of a floor that forks looks up _exit() once more,
+# which takes it an eighth longer.
+bench_ldflags = $(AM_LDFLAGS) -no-install -pthread -Wl,-z,now
 
 EXTRA_PROGRAMS = $(bench_programs) bench/openmp bench/rank
-CLEANFILES += $(EXTRA_PROGRAMS) $(bench_mpi)
+CLEANFILES += $(EXTRA_PROGRAMS) $(bench_mpi) bench/boost
 
 bench_map_SOURCES = bench/map.c $(bench_shared)
 bench_map_LDFLAGS = $(bench_ldflags)
@@ -34,6 +36,14 @@ bench_barrier_LDADD = libsharedmem.la
 bench_numeric_SOURCES = bench/numeric.c $(bench_shared)
 bench_numeric_LDFLAGS = $(bench_ldflags)
 bench_numeric_LDADD = libsharedmem.la
+
+bench_heap_SOURCES = bench/heap.c $(bench_shared)
+bench_heap_LDFLAGS = $(bench_ldflags)
+bench_heap_LDADD = libsharedmem.la
+
+bench_place_SOURCES = bench/place.c $(bench_shared)
+bench_place_LDFLAGS = $(bench_ldflags)
+bench_place_LDADD = libsharedmem.la
 
 # These two start jobs of smrrun, whose ranks run bench/rank.
 bench_collective_SOURCES = bench/collective.c bench/job.c bench/job.h bench/bench.c bench/bench.h bench/spin.h
@@ -70,9 +80,16 @@ bench/mpi-openmpi: bench/mpi.c
 	@if command -v $(MPICC_OPENMPI) >/dev/null && command -v $(MPIEXEC_OPENMPI) >/dev/null; then \
 	$(MKDIR_P) bench && $(MPICC_OPENMPI) -std=gnu11 $(CFLAGS) -o $@ $(srcdir)/bench/mpi.c; fi
 
+# Boost.Interprocess's side, where its headers are. Nothing else is C++ and compiled here, or needs Boost.
+EXTRA_DIST += bench/boost.cc
+bench/boost: bench/boost.cc bench/spin.h
+	@if test -n '$(SHAREDMEM_CXX)' && echo '#include <boost/interprocess/managed_shared_memory.hpp>' | \
+	$(SHAREDMEM_CXX) -E -x c++ - >/dev/null 2>&1; then \
+	$(MKDIR_P) bench && $(SHAREDMEM_CXX) -std=c++17 $(CXXFLAGS) -o $@ $(srcdir)/bench/boost.cc -pthread -lrt; fi
+
 # make bench BENCH_FLAGS='-r 31 critical' passes that to each program: 31 rounds, tables with this word.
 BENCH_FLAGS =
-bench_peers = smrrun bench/rank $(bench_mpi)
+bench_peers = smrrun bench/rank $(bench_mpi) bench/boost
 if HAVE_OPENMP
 bench_peers += bench/openmp
 endif

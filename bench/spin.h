@@ -1,4 +1,7 @@
-/* spin.h: what both sides of a comparison use alike: the clock, waiting, and work of a given length. */
+/*
+ * spin.h: what both sides of a comparison use alike: the clock, waiting, work of a given length, and random
+ * numbers. Plain enough for C++ too.
+ */
 #ifndef BENCH_SPIN_H
 #define BENCH_SPIN_H
 
@@ -50,6 +53,15 @@ static inline void spin_work(uint64_t loops)
         x *= 0x9e3779b97f4a7c15u;
         __asm__ volatile("" : "+r"(x));
     }
+}
+
+/* The next of a sequence that is the same each time; *state is where it is, not 0 at first. */
+static inline uint64_t spin_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
 }
 
 #endif
