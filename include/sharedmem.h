@@ -1315,7 +1315,7 @@ SHAREDMEM_API int sharedmem_mutex_timedlock_at(sharedmem_mutex *mutex, double se
 
 /*
  * Unlocks mutex, in the thread that has locked it. In a copy of that which the program has forked meanwhile it
- * does nothing, as long as the copy has called nothing else here: the mutex is its parent's.
+ * does nothing: the mutex is its parent's.
  * Returns 0, or -1 with errno: EPERM, the caller has not locked it; EINVAL as above: uncaught.
  */
 SHAREDMEM_API SHAREDMEM_DIRECT int sharedmem_mutex_unlock_at(sharedmem_mutex *mutex, const char *where);

@@ -37,7 +37,7 @@ struct limits_room {
 /*
  * Reads how much more memory this process can touch before the system ends it or refuses a page: what the
  * machine has available, what each cgroup's limit leaves beside what its processes hold (page cache, which
- * goes when it is needed, counts as free; memory.high slows down, and is no limit), and under
+ * goes when it is needed, counts as free, but half of what is in use just now; memory.high is no limit), and under
  * vm.overcommit_memory=2 the commit limit. root as above. Not a cancellation point. A process that has neither of
  * the last two is not asked again for them for two seconds.
  */

@@ -145,6 +145,11 @@ bool lock_is_mine(const struct lock_shared *lock)
     return owner_of(atomic_load_explicit(&lock->word, memory_order_relaxed)) == member_my_id;
 }
 
+bool lock_is_originals(const struct lock_shared *lock)
+{
+    return member_is_copy_of(owner_of(atomic_load_explicit(&lock->word, memory_order_relaxed)));
+}
+
 void lock_mark_consistent(struct lock_shared *lock)
 {
     atomic_store_explicit(&lock->owner_died, 0, memory_order_relaxed);

@@ -45,6 +45,9 @@ int lock_acquire_now(struct lock_shared *lock);
 /* Asks the system whether the owner lives, and marks it dead where not. Returns whether it is dead. */
 bool lock_look(struct lock_shared *lock);
 
+/* Whether the thread has it that the calling one was forked from by the program (member_is_copy_of). */
+bool lock_is_originals(const struct lock_shared *lock);
+
 /* Says that what the lock guards is whole again. Only its owner. */
 void lock_mark_consistent(struct lock_shared *lock);
 

@@ -244,9 +244,24 @@ static void leave_at_thread_end(void *unused)
     member_leave();
 }
 
+/* The member that this thread was when the program forked it; 0: none. */
+static _Thread_local uint32_t original __attribute__((tls_model("initial-exec")));
+
+bool member_is_copy_of(uint32_t id)
+{
+    return id != 0 && id == original;
+}
+
+void member_forget_original(void)
+{
+    original = 0;
+}
+
 /* A program's own fork: the slot is the parent's, and the child takes its own when it needs one. */
 static void drop_in_forked_child(void)
 {
+    if (member_my_id != 0)
+        original = member_my_id;
     forget_me();
     pthread_setspecific(leave_key, NULL);
 }

@@ -73,6 +73,12 @@ uint64_t member_table_bytes(void);
  */
 int member_join(void);
 
+/* Whether the calling thread is a copy, forked by the program itself, of the one that is or was this member. */
+bool member_is_copy_of(uint32_t id);
+
+/* A worker of ours is none, although it was forked. */
+void member_forget_original(void);
+
 /* Takes a slot for a child that is about to be forked. Returns its id, or 0 with errno EAGAIN. */
 uint32_t member_reserve(void);
 

@@ -91,6 +91,7 @@ void worker_be_born(struct crew *crew, uint32_t member)
     if (member_become(member) != 0)
         _exit(EXIT_FAILURE);
     my_crew = crew;
+    member_forget_original();
     /* It may have been forked inside of a function of the user on the master, who waits. */
     stop_enter(NULL);
     wait_forget();

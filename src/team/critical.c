@@ -175,6 +175,13 @@ int critical_enter(const char *name, const char *where)
     }
 }
 
+bool critical_is_originals(const char *name)
+{
+    struct lock_shared *lock = lock_of(name);
+
+    return lock != NULL && lock_is_originals(lock);
+}
+
 int critical_leave(const char *name)
 {
     struct lock_shared *lock = lock_of(name);

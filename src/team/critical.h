@@ -55,6 +55,9 @@ bool critical_is_region(uint64_t lock);
  */
 int critical_enter(const char *name, const char *where);
 
+/* Whether the region is the thread's that the calling one was forked from by the program. */
+bool critical_is_originals(const char *name);
+
 /* Leaves it. Returns 0, or -1 with errno EPERM where this member is not in it. */
 int critical_leave(const char *name);
 

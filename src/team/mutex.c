@@ -210,25 +210,14 @@ int sharedmem_mutex_timedlock_at(sharedmem_mutex *mutex, double seconds, const c
 
 /* ---- Unlocking ---- */
 
-/*
- * Whether the calling thread, no member, is a copy that the program forked with the mutex locked: that is its
- * parent's, who unlocks it.
- */
-static bool is_forked_copy(const struct lock_shared *lock)
-{
-    uint32_t owner = atomic_load_explicit(&lock->word, memory_order_relaxed) & ((1u << MEMBER_ID_BITS) - 1);
-
-    return member_me == NULL && owner != 0 &&
-           atomic_load_explicit(&member_slot(owner)->pid, memory_order_relaxed) != getpid();
-}
-
 __attribute__((noinline)) static int unlock_slowly(sharedmem_mutex *mutex, const char *where)
 {
     struct lock_shared *lock = lock_of(mutex);
 
     if (!sync_is_placed(mutex))
         return sync_misplaced(where, "mutex", mutex, "sharedmem_mutex");
-    if (is_forked_copy(lock))
+    /* It is the parent's, who unlocks it. */
+    if (lock_is_originals(lock))
         return 0;
     if (member_me == NULL || !lock_is_mine(lock))
         return sync_misused(where, EPERM, "mutex", "it is unlocked by one that has not locked it, or twice");

@@ -70,8 +70,8 @@ __attribute__((aligned(64))) int sharedmem_critical_begin(const char *name, cons
 
 __attribute__((noinline)) static void critical_end(const char *name)
 {
-    /* No member: a copy that the program forked inside the region, which is its parent's. */
-    if (member_me == NULL)
+    /* A copy that the program forked inside the region: that is its parent's. */
+    if (member_me == NULL || critical_is_originals(name))
         return;
     printed_settle();
     if (critical_leave(name) != 0)
