@@ -146,15 +146,16 @@ static void test_bad_copies(void)
     static const char call[] = "sharedmem_copy_into";
 
     repeated.strides[0] = 0;
-    test_refused(sharedmem_copy_into(never, a) == -1, call, "to: the array has no data");
-    test_refused(sharedmem_copy_into(a, never) == -1, call, "from: the array has no data");
-    test_refused(sharedmem_copy_into(a, f) == -1, call, "to is int32 and from is float32");
-    test_refused(sharedmem_copy_into(a, sharedmem_transpose(a, NULL)) == -1, call,
-                 "to is 3 x 4 and from is 4 x 3");
-    test_refused(sharedmem_copy_into(sharedmem_index(a, 0, 0), a) == -1, call, "to is 4 and from is 3 x 4");
-    test_refused(sharedmem_copy_into(sharedmem_index(sharedmem_index(a, 0, 0), 0, 0), a) == -1, call,
-                 "to is scalar and");
-    test_refused(sharedmem_copy_into(repeated, a) == -1, call, "3 elements of to along dimension 0");
+    test_call_refused(sharedmem_copy_into(never, a) == -1, call, "to: the array has no data");
+    test_call_refused(sharedmem_copy_into(a, never) == -1, call, "from: the array has no data");
+    test_call_refused(sharedmem_copy_into(a, f) == -1, call, "to is int32 and from is float32");
+    test_call_refused(sharedmem_copy_into(a, sharedmem_transpose(a, NULL)) == -1, call,
+                      "to is 3 x 4 and from is 4 x 3");
+    test_call_refused(sharedmem_copy_into(sharedmem_index(a, 0, 0), a) == -1, call,
+                      "to is 4 and from is 3 x 4");
+    test_call_refused(sharedmem_copy_into(sharedmem_index(sharedmem_index(a, 0, 0), 0, 0), a) == -1, call,
+                      "to is scalar and");
+    test_call_refused(sharedmem_copy_into(repeated, a) == -1, call, "3 elements of to along dimension 0");
     repeated.shape[0] = 1;
     test_int(0, sharedmem_copy_into(repeated, sharedmem_index(a, 0, 2)), "a stride that nobody uses is fine");
 }

@@ -6,26 +6,12 @@
 
 #include <sharedmem.h>
 
+#include "array_refused.h"
+#include "shared_block.h"
 #include "tap.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 #define MAX_RANKS       32
-
-static int uncaught;
-static sharedmem_error last;
-
-static void note_uncaught(const sharedmem_error *error)
-{
-    uncaught++;
-    last = *error;
-}
-
-static bool is_nothing(sharedmem_array a)
-{
-    static const sharedmem_array nothing;
-
-    return memcmp(&a, &nothing, sizeof a) == 0;
-}
 
 static void test_refused(sharedmem_array a, sharedmem_error_kind kind, int code, const char *says)
 {
@@ -33,9 +19,7 @@ static void test_refused(sharedmem_array a, sharedmem_error_kind kind, int code,
 
     test_ok(is_nothing(a) && found == code && uncaught == 1 && last.kind == (int)kind, "%s", last.message);
     test_has(says, last.message, "says what");
-    uncaught = 0;
-    last.message[0] = '\0';
-    errno = 0;
+    forget_uncaught();
 }
 
 /* ---- Element by element ---- */
@@ -186,12 +170,8 @@ static struct shared *shared;
 
 static void check(bool held, const char *what)
 {
-    if (held)
-        return;
-    SHAREDMEM_CRITICAL
-    {
-        strcpy(shared->wrong, what);
-    }
+    if (!held)
+        note_wrong(shared->wrong, what);
 }
 
 static const int nps[] = {1, 2, 5, 3, 8, 17};

@@ -103,27 +103,31 @@ static void test_bad_slices(void)
     sharedmem_array scalar = sharedmem_wrap(room, SHAREDMEM_INT32, 0, NULL),
                     none = sharedmem_slice(a, 1, 2, 2, 1);
 
-    test_no_view(sharedmem_slice(a, 0, 0, 1, 0), "sharedmem_slice", "step is 0");
-    test_no_view(sharedmem_slice(a, 2, 0, 1, 1), "sharedmem_slice", "dim is 2; it must be 0 to 1");
-    test_no_view(sharedmem_slice(a, -3, 0, 1, 1), "sharedmem_slice", "dim is -3");
-    test_no_view(sharedmem_slice(a, INT32_MIN, 0, 1, 1), "sharedmem_slice", "dim is -2147483648");
-    test_no_view(sharedmem_slice(scalar, 0, 0, 1, 1), "sharedmem_slice", "the array is a scalar");
-    test_no_view(sharedmem_slice(never, 0, 0, 1, 1), "sharedmem_slice", "never made");
-    test_no_view(sharedmem_index(a, 1, 4), "sharedmem_index",
-                 "index 4 is out of range: dimension 1 has 4 elements, which are 0 to 3, or from the last "
-                 "one -1 to -4");
-    test_no_view(sharedmem_index(a, -1, -5), "sharedmem_index", "index -5 is out of range: dimension 1");
-    test_no_view(sharedmem_index(a, 0, INT64_MIN), "sharedmem_index", "-9223372036854775808");
-    test_no_view(sharedmem_index(none, 1, 0), "sharedmem_index", "dimension 1 has 0 elements");
-    test_no_view(sharedmem_index(scalar, 0, 0), "sharedmem_index", "the array is a scalar");
-    test_no_view(sharedmem_index(a, 7, 0), "sharedmem_index", "dim is 7");
-    test_refused(sharedmem_element(a, (int64_t[]){2, 4}) == NULL, "sharedmem_element",
-                 "index 4 is out of range");
-    test_refused(sharedmem_element(a, (int64_t[]){-4, 0}) == NULL, "sharedmem_element", "dimension 0 has 3");
-    test_refused(sharedmem_element(none, (int64_t[]){0, 0}) == NULL, "sharedmem_element",
-                 "dimension 1 has 0");
-    test_refused(sharedmem_element(a, NULL) == NULL, "sharedmem_element", "index is NULL; give 2 numbers");
-    test_refused(sharedmem_element(never, NULL) == NULL, "sharedmem_element", "never made");
+    test_array_refused(sharedmem_slice(a, 0, 0, 1, 0), "sharedmem_slice", "step is 0");
+    test_array_refused(sharedmem_slice(a, 2, 0, 1, 1), "sharedmem_slice", "dim is 2; it must be 0 to 1");
+    test_array_refused(sharedmem_slice(a, -3, 0, 1, 1), "sharedmem_slice", "dim is -3");
+    test_array_refused(sharedmem_slice(a, INT32_MIN, 0, 1, 1), "sharedmem_slice", "dim is -2147483648");
+    test_array_refused(sharedmem_slice(scalar, 0, 0, 1, 1), "sharedmem_slice", "the array is a scalar");
+    test_array_refused(sharedmem_slice(never, 0, 0, 1, 1), "sharedmem_slice", "never made");
+    test_array_refused(
+        sharedmem_index(a, 1, 4), "sharedmem_index",
+        "index 4 is out of range: dimension 1 has 4 elements, which are 0 to 3, or from the last "
+        "one -1 to -4");
+    test_array_refused(sharedmem_index(a, -1, -5), "sharedmem_index",
+                       "index -5 is out of range: dimension 1");
+    test_array_refused(sharedmem_index(a, 0, INT64_MIN), "sharedmem_index", "-9223372036854775808");
+    test_array_refused(sharedmem_index(none, 1, 0), "sharedmem_index", "dimension 1 has 0 elements");
+    test_array_refused(sharedmem_index(scalar, 0, 0), "sharedmem_index", "the array is a scalar");
+    test_array_refused(sharedmem_index(a, 7, 0), "sharedmem_index", "dim is 7");
+    test_call_refused(sharedmem_element(a, (int64_t[]){2, 4}) == NULL, "sharedmem_element",
+                      "index 4 is out of range");
+    test_call_refused(sharedmem_element(a, (int64_t[]){-4, 0}) == NULL, "sharedmem_element",
+                      "dimension 0 has 3");
+    test_call_refused(sharedmem_element(none, (int64_t[]){0, 0}) == NULL, "sharedmem_element",
+                      "dimension 1 has 0");
+    test_call_refused(sharedmem_element(a, NULL) == NULL, "sharedmem_element",
+                      "index is NULL; give 2 numbers");
+    test_call_refused(sharedmem_element(never, NULL) == NULL, "sharedmem_element", "never made");
     test_ok(sharedmem_element(scalar, NULL) == room, "a scalar needs no index");
 }
 
@@ -133,11 +137,11 @@ static void test_bad_axes(void)
                     never = {.data = NULL};
     static const char call[] = "sharedmem_transpose";
 
-    test_no_view(sharedmem_transpose(a, (int32_t[]){0, 1, 3}), call, "dim is 3");
-    test_no_view(sharedmem_transpose(a, (int32_t[]){0, 1, 0}), call, "axes has dimension 0 twice");
-    test_no_view(sharedmem_transpose(a, (int32_t[]){0, 2, -1}), call, "axes has dimension 2 twice");
-    test_no_view(sharedmem_transpose(a, (int32_t[]){0, INT32_MAX, 1}), call, "dim is 2147483647");
-    test_no_view(sharedmem_transpose(never, NULL), call, "never made");
+    test_array_refused(sharedmem_transpose(a, (int32_t[]){0, 1, 3}), call, "dim is 3");
+    test_array_refused(sharedmem_transpose(a, (int32_t[]){0, 1, 0}), call, "axes has dimension 0 twice");
+    test_array_refused(sharedmem_transpose(a, (int32_t[]){0, 2, -1}), call, "axes has dimension 2 twice");
+    test_array_refused(sharedmem_transpose(a, (int32_t[]){0, INT32_MAX, 1}), call, "dim is 2147483647");
+    test_array_refused(sharedmem_transpose(never, NULL), call, "never made");
 }
 
 static const struct {
@@ -165,15 +169,16 @@ static void test_bad_shapes(void)
     static const char call[] = "sharedmem_reshape";
 
     for (size_t row = 0; row < COUNT_OF(bad_shapes); row++)
-        test_no_view(sharedmem_reshape(a, bad_shapes[row].ndim, bad_shapes[row].shape), call,
-                     bad_shapes[row].says);
-    test_no_view(sharedmem_reshape(sharedmem_transpose(a, NULL), 1, (int64_t[]){12}), call,
-                 "copy the array first: sharedmem_reshape(sharedmem_copy(a), 1, shape)");
-    test_no_view(sharedmem_reshape((sharedmem_array){.data = NULL}, 0, NULL), call, "never made");
+        test_array_refused(sharedmem_reshape(a, bad_shapes[row].ndim, bad_shapes[row].shape), call,
+                           bad_shapes[row].says);
+    test_array_refused(sharedmem_reshape(sharedmem_transpose(a, NULL), 1, (int64_t[]){12}), call,
+                       "copy the array first: sharedmem_reshape(sharedmem_copy(a), 1, shape)");
+    test_array_refused(sharedmem_reshape((sharedmem_array){.data = NULL}, 0, NULL), call, "never made");
     none = sharedmem_slice(a, 0, 3, END, 1);
-    test_no_view(sharedmem_reshape(none, 2, (int64_t[]){-1, 0}), call, "no number in place of shape[0]");
-    test_no_view(sharedmem_reshape(none, 3, (int64_t[]){INT64_MAX, 0, INT64_MAX}), call,
-                 "no memory is as large");
+    test_array_refused(sharedmem_reshape(none, 2, (int64_t[]){-1, 0}), call,
+                       "no number in place of shape[0]");
+    test_array_refused(sharedmem_reshape(none, 3, (int64_t[]){INT64_MAX, 0, INT64_MAX}), call,
+                       "no memory is as large");
     none = sharedmem_reshape(none, 3, (int64_t[]){7, -1, 2});
     test_ok(none.data != NULL && none.shape[0] == 7 && none.shape[1] == 0, "nothing has many shapes");
 }
@@ -195,12 +200,12 @@ static void test_far_strides(void)
 
         memcpy(a.shape, far[i].shape, sizeof far[i].shape);
         memcpy(a.strides, far[i].strides, sizeof far[i].strides);
-        test_no_view(sharedmem_slice(a, 0, 1, 2, 1), "sharedmem_slice", says);
-        test_no_view(sharedmem_index(a, 0, 1), "sharedmem_index", says);
-        test_no_view(sharedmem_transpose(a, NULL), "sharedmem_transpose", says);
-        test_no_view(sharedmem_copy(a), "sharedmem_copy", says);
-        test_refused(sharedmem_element(a, (int64_t[]){1, 1}) == NULL, "sharedmem_element", says);
-        test_refused(sharedmem_copy_into(a, a) == -1, "sharedmem_copy_into", says);
+        test_array_refused(sharedmem_slice(a, 0, 1, 2, 1), "sharedmem_slice", says);
+        test_array_refused(sharedmem_index(a, 0, 1), "sharedmem_index", says);
+        test_array_refused(sharedmem_transpose(a, NULL), "sharedmem_transpose", says);
+        test_array_refused(sharedmem_copy(a), "sharedmem_copy", says);
+        test_call_refused(sharedmem_element(a, (int64_t[]){1, 1}) == NULL, "sharedmem_element", says);
+        test_call_refused(sharedmem_copy_into(a, a) == -1, "sharedmem_copy_into", says);
         test_ok(!sharedmem_is_contiguous(a) && errno == EINVAL, "and is not contiguous");
     }
 }
@@ -220,8 +225,10 @@ static void test_numeric(void)
     int64_t sum = 0;
 
     even = sharedmem_slice(a, 0, END, END, 2);
-    test_refused(sharedmem_sum(even, &sum) == -1, "sharedmem_sum", "copy the array first: sharedmem_copy(a)");
-    test_refused(sharedmem_sort(even) == -1, "sharedmem_sort", "copy the array first: sharedmem_copy(a)");
+    test_call_refused(sharedmem_sum(even, &sum) == -1, "sharedmem_sum",
+                      "copy the array first: sharedmem_copy(a)");
+    test_call_refused(sharedmem_sort(even) == -1, "sharedmem_sort",
+                      "copy the array first: sharedmem_copy(a)");
     copy = sharedmem_copy(even);
     test_ok(sharedmem_sum(copy, &sum) == 0 && sum == 9 && sharedmem_sort(copy) == 0 &&
                 sharedmem_copy_into(even, copy) == 0,
@@ -229,7 +236,7 @@ static void test_numeric(void)
     test_ok(is_row(x, 6, (int32_t[]){1, 9, 3, 9, 5, 9}), "every other element is sorted");
     sharedmem_free(copy.data);
     a = sharedmem_reshape(a, 2, (int64_t[]){2, 3});
-    test_refused(sharedmem_sort(a) == -1, "sharedmem_sort", "sharedmem_reshape(a, 1, (int64_t[]){-1})");
+    test_call_refused(sharedmem_sort(a) == -1, "sharedmem_sort", "sharedmem_reshape(a, 1, (int64_t[]){-1})");
     test_int(0, sharedmem_sort(sharedmem_reshape(a, 1, (int64_t[]){-1})), "all of it in one row");
     test_ok(is_row(x, 6, (int32_t[]){1, 3, 5, 9, 9, 9}), "is sorted");
 }

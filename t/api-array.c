@@ -5,6 +5,7 @@
 
 #include <sharedmem.h>
 
+#include "array_refused.h"
 #include "tap.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
@@ -35,38 +36,7 @@ static const struct {
 /* A good shape, also where ndim is one too many. */
 static const int64_t nine[] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
 
-/* ---- Uncaught errors ---- */
-
-static int uncaught;
-static sharedmem_error last;
-
-static void note_uncaught(const sharedmem_error *error)
-{
-    uncaught++;
-    last = *error;
-}
-
-static bool is_nothing(sharedmem_array a)
-{
-    static const sharedmem_array nothing;
-
-    return memcmp(&a, &nothing, sizeof a) == 0;
-}
-
-/* One call was refused, as a usage error that says this. */
-static void test_refused(sharedmem_array a, const char *call, const char *says)
-{
-    int code = errno;
-
-    test_ok(is_nothing(a) && code == EINVAL && uncaught == 1 && last.kind == SHAREDMEM_ERROR_USAGE, "%s: %s",
-            call, last.message);
-    test_ok(strncmp(last.message, call, strlen(call)) == 0 && last.message[strlen(call)] == ':',
-            "it names the call");
-    test_has(says, last.message, "and says what");
-    uncaught = 0;
-    last.message[0] = '\0';
-    errno = 0;
-}
+/* ---- Refused ---- */
 
 /* One call found too little memory, and only returned so. */
 static void test_no_memory(sharedmem_array a, const char *what)
@@ -178,9 +148,9 @@ static void test_bad_shapes(void)
         const int64_t *shape = refused[i].shape;
         const char *says = refused[i].says;
 
-        test_refused(sharedmem_empty(dtype, ndim, shape), "sharedmem_empty", says);
-        test_refused(sharedmem_full(dtype, ndim, shape, &value), "sharedmem_full", says);
-        test_refused(sharedmem_wrap(room, dtype, ndim, shape), "sharedmem_wrap", says);
+        test_array_refused(sharedmem_empty(dtype, ndim, shape), "sharedmem_empty", says);
+        test_array_refused(sharedmem_full(dtype, ndim, shape, &value), "sharedmem_full", says);
+        test_array_refused(sharedmem_wrap(room, dtype, ndim, shape), "sharedmem_wrap", says);
     }
     test_int(0, (long long)sharedmem_itemsize(0), "no dtype has no size");
     test_int(0, (long long)sharedmem_itemsize(SHAREDMEM_COMPLEX128 + 1), "nor one too many");
@@ -192,16 +162,16 @@ static void test_bad_arrays(void)
     static const double value = 1;
     sharedmem_array never = {.data = NULL}, by_hand = {.data = room, .dtype = SHAREDMEM_FLOAT64, .ndim = 9};
 
-    test_refused(sharedmem_empty_like(never), "sharedmem_empty_like", "never made");
-    test_refused(sharedmem_full_like(never, &value), "sharedmem_full_like", "never made");
-    test_refused(sharedmem_copy(never), "sharedmem_copy", "never made");
-    test_refused(sharedmem_copy(by_hand), "sharedmem_copy", "ndim is 9");
+    test_array_refused(sharedmem_empty_like(never), "sharedmem_empty_like", "never made");
+    test_array_refused(sharedmem_full_like(never, &value), "sharedmem_full_like", "never made");
+    test_array_refused(sharedmem_copy(never), "sharedmem_copy", "never made");
+    test_array_refused(sharedmem_copy(by_hand), "sharedmem_copy", "ndim is 9");
     test_ok(sharedmem_array_size(never) == 0 && errno == EINVAL && uncaught == 0, "what is none has size 0");
     test_ok(sharedmem_array_nbytes(by_hand) == 0 && errno == EINVAL && uncaught == 0, "and no bytes");
     by_hand.ndim = 1;
-    test_refused(sharedmem_full_like(by_hand, NULL), "sharedmem_full_like", "value is NULL");
-    test_refused(sharedmem_full(SHAREDMEM_INT8, 0, NULL, NULL), "sharedmem_full", "value is NULL");
-    test_refused(sharedmem_wrap(NULL, SHAREDMEM_INT8, 0, NULL), "sharedmem_wrap", "data is NULL");
+    test_array_refused(sharedmem_full_like(by_hand, NULL), "sharedmem_full_like", "value is NULL");
+    test_array_refused(sharedmem_full(SHAREDMEM_INT8, 0, NULL, NULL), "sharedmem_full", "value is NULL");
+    test_array_refused(sharedmem_wrap(NULL, SHAREDMEM_INT8, 0, NULL), "sharedmem_wrap", "data is NULL");
 }
 
 static void test_too_large(void)
@@ -216,7 +186,8 @@ static void test_too_large(void)
     for (size_t i = 0; i < COUNT_OF(large); i++) {
         test_no_memory(sharedmem_empty(SHAREDMEM_FLOAT64, 3, large[i]), "a product that overflows");
         test_no_memory(sharedmem_full(SHAREDMEM_FLOAT64, 3, large[i], &value), "the same, filled");
-        test_refused(sharedmem_wrap(room, SHAREDMEM_FLOAT64, 3, large[i]), "sharedmem_wrap", "as large");
+        test_array_refused(sharedmem_wrap(room, SHAREDMEM_FLOAT64, 3, large[i]), "sharedmem_wrap",
+                           "as large");
     }
     test_no_memory(sharedmem_empty(SHAREDMEM_INT8, 1, (const int64_t[]){INT64_MAX}), "all there could be");
     test_no_memory(sharedmem_empty(SHAREDMEM_INT8, 2, heaps), "more than the heap");

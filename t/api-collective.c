@@ -8,6 +8,7 @@
 
 #include <sharedmem.h>
 
+#include "shared_block.h"
 #include "tap.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
@@ -29,12 +30,8 @@ static struct shared *shared;
 
 static void check(bool held, const char *what)
 {
-    if (held)
-        return;
-    SHAREDMEM_CRITICAL
-    {
-        strcpy(shared->wrong, what);
-    }
+    if (!held)
+        note_wrong(shared->wrong, what);
 }
 
 static void run(int np, sharedmem_function *body, void *context, const char *name)
@@ -480,10 +477,7 @@ static int take_part(size_t rank, void *result, void *context)
 int main(void)
 {
     test_begin(240);
-    setenv("SHAREDMEM_HEAP", "1G", 1);
-    shared = sharedmem_calloc(1, sizeof *shared);
-    if (shared == NULL)
-        test_skip_all("no shared memory here");
+    shared = shared_block("1G", sizeof *shared);
     test_misuse();
     for (size_t i = 0; i < COUNT_OF(nps); i++) {
         test_values(nps[i]);

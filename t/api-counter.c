@@ -16,7 +16,9 @@
 #include <sharedmem.h>
 
 #include "backends.h"
+#include "shared_block.h"
 #include "tap.h"
+#include "uncaught.h"
 
 #define MAX_RANKS 32
 
@@ -32,15 +34,6 @@ static struct shared *shared;
 static void reset(void)
 {
     memset(shared, 0, sizeof *shared);
-}
-
-static sharedmem_error last;
-static unsigned n_uncaught;
-
-static void note_uncaught(const sharedmem_error *error)
-{
-    last = *error;
-    n_uncaught++;
 }
 
 /* ---- Sums ---- */
@@ -271,7 +264,7 @@ static void test_times(void)
     test_int(0, sharedmem_counter_timedwait(&shared->counter, SHAREDMEM_EQ, 7, INFINITY),
              "infinity is for ever");
     pthread_join(thread, NULL);
-    test_int(0, n_uncaught, "none of this is an uncaught error");
+    test_int(0, uncaught, "none of this is an uncaught error");
 }
 
 static int set_beside(size_t i, void *result, void *context)
@@ -378,10 +371,10 @@ static void test_alone(void)
     pid_t pid;
 
     reset();
-    n_uncaught = 0;
+    uncaught = 0;
     test_ok(wait_alone(0, NULL, NULL) == -1 && errno == EDEADLK,
             "a program that is alone does not wait for ever");
-    test_ok(n_uncaught == 1 && last.kind == SHAREDMEM_ERROR_USAGE, "which is an uncaught error: %s",
+    test_ok(uncaught == 1 && last.kind == SHAREDMEM_ERROR_USAGE, "which is an uncaught error: %s",
             last.message);
     test_has("api-counter.c:", last.where, "with its place");
     sharedmem_set_uncaught(sharedmem_uncaught);
@@ -419,10 +412,10 @@ static void check_misuse(const char *name, long long result, long long expected,
 {
     test_int(expected, result, "misuse: %s", name);
     test_int(EINVAL, errno, "is EINVAL");
-    test_ok(n_uncaught == 1 && last.kind == SHAREDMEM_ERROR_USAGE, "it is an uncaught usage error");
+    test_ok(uncaught == 1 && last.kind == SHAREDMEM_ERROR_USAGE, "it is an uncaught usage error");
     test_has(message, last.message, "its message");
     test_has("api-counter.c:", last.where, "its place");
-    n_uncaught = 0;
+    uncaught = 0;
 }
 
 static void test_misuse(void)
@@ -436,7 +429,7 @@ static void test_misuse(void)
         {"misaligned", "multiple of 8", misaligned()},
     };
 
-    n_uncaught = 0;
+    uncaught = 0;
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         sharedmem_counter *c = rows[r].counter;
 
@@ -456,11 +449,8 @@ static void test_misuse(void)
 int main(void)
 {
     test_begin(240);
-    setenv("SHAREDMEM_HEAP", "64M", 1);
     sharedmem_set_uncaught(note_uncaught);
-    shared = sharedmem_new(struct shared, 1);
-    if (shared == NULL)
-        test_skip_all("no shared memory here");
+    shared = shared_block("64M", sizeof *shared);
     test_values();
     test_relations();
     test_sums();

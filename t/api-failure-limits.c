@@ -11,27 +11,8 @@
 
 #include <sharedmem.h>
 
+#include "next_map.h"
 #include "tap.h"
-
-static int twice(size_t i, void *result, void *context)
-{
-    (void)context;
-    *(size_t *)result = 2 * i;
-    return 0;
-}
-
-static bool next_map_is_right(void)
-{
-    size_t results[64];
-
-    if (sharedmem_map(64, twice, NULL, .np = 3, .results = results, .result_size = sizeof *results) != 0)
-        return false;
-    for (size_t i = 0; i < 64; i++) {
-        if (results[i] != 2 * i)
-            return false;
-    }
-    return sharedmem_heap_check(NULL) == 0;
-}
 
 static int fail_to_reduce(size_t i, void *result, void *context)
 {

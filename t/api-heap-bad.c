@@ -16,6 +16,7 @@
 
 #include "backends.h"
 #include "tap.h"
+#include "whole.h"
 
 #define COUNT_OF(table) (sizeof(table) / sizeof *(table))
 #define HEAP            "16M"
@@ -32,16 +33,6 @@ static void note_uncaught(const sharedmem_error *error)
 {
     uncaught.count++;
     uncaught.last = *error;
-}
-
-static bool is_whole(const char *when)
-{
-    sharedmem_error error = {.message = ""};
-
-    if (sharedmem_heap_check(&error) == 0)
-        return true;
-    fprintf(stderr, "# after %s: %s\n", when, error.message);
-    return false;
 }
 
 /* ---- Pointers that are no blocks ---- */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "tap.h"
+#include "whole.h"
 
 #define COUNT_OF(table) (sizeof(table) / sizeof *(table))
 #define HEAP_BYTES      ((size_t)16 << 20)
@@ -20,16 +21,6 @@ static void count_uncaught(const sharedmem_error *error)
 {
     (void)error;
     uncaught++;
-}
-
-static bool is_whole(const char *when)
-{
-    sharedmem_error error = {.message = ""};
-
-    if (sharedmem_heap_check(&error) == 0)
-        return true;
-    fprintf(stderr, "# after %s: %s\n", when, error.message);
-    return false;
 }
 
 static void *no_malloc(void *block, size_t a, size_t b)

@@ -9,6 +9,7 @@
 
 #include <sharedmem.h>
 
+#include "shared_block.h"
 #include "tap.h"
 
 struct shared {
@@ -192,10 +193,7 @@ int main(void)
     unsigned rounds = text != NULL ? (unsigned)atoi(text) : 1;
 
     test_begin(120 + 5 * rounds);
-    setenv("SHAREDMEM_HEAP", "64M", 1);
-    shared = sharedmem_calloc(1, sizeof *shared);
-    if (shared == NULL)
-        test_skip_all("no shared memory here");
+    shared = shared_block("64M", sizeof *shared);
     test_ends(2 * rounds);
     test_told();
     test_in_map();

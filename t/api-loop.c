@@ -9,6 +9,7 @@
 
 #include <sharedmem.h>
 
+#include "shared_block.h"
 #include "tap.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
@@ -451,10 +452,7 @@ int main(void)
     unsigned rounds = text != NULL ? (unsigned)atoi(text) : 1;
 
     test_begin(180 + 10 * rounds);
-    setenv("SHAREDMEM_HEAP", "64M", 1);
-    shared = sharedmem_calloc(1, sizeof *shared);
-    if (shared == NULL)
-        test_skip_all("no shared memory here");
+    shared = shared_block("64M", sizeof *shared);
     test_cases();
     for (unsigned seed = 0; seed < rounds; seed++)
         test_many(seed);

@@ -13,6 +13,7 @@
 
 #include <sharedmem.h>
 
+#include "shared_block.h"
 #include "tap.h"
 
 struct shared {
@@ -473,10 +474,7 @@ static void test_alone(void)
 int main(void)
 {
     test_begin(180);
-    setenv("SHAREDMEM_HEAP", "64M", 1);
-    shared = sharedmem_calloc(1, sizeof *shared);
-    if (shared == NULL)
-        test_skip_all("no shared memory here");
+    shared = shared_block("64M", sizeof *shared);
     test_alone();
     test_critical_in_maps();
     test_critical_over_maps();

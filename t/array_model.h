@@ -11,6 +11,7 @@
 
 #include <sharedmem.h>
 
+#include "array_refused.h"
 #include "tap.h"
 
 /* The most elements that a model has, and the bytes of the room that they are in. */
@@ -19,39 +20,6 @@
 
 /* Where they are. */
 static char *room;
-
-/* ---- Uncaught errors ---- */
-
-static int uncaught;
-static sharedmem_error last;
-
-static inline void note_uncaught(const sharedmem_error *error)
-{
-    uncaught++;
-    last = *error;
-}
-
-/* One call was refused, as a usage error of its name that says this; it returned nothing. */
-static inline void test_refused(bool is_nothing, const char *call, const char *says)
-{
-    int code = errno;
-
-    test_ok(is_nothing && code == EINVAL && uncaught == 1 && last.kind == SHAREDMEM_ERROR_USAGE, "%s: %s",
-            call, last.message);
-    test_ok(strncmp(last.message, call, strlen(call)) == 0 && last.message[strlen(call)] == ':',
-            "it names the call");
-    test_has(says, last.message, "and says what");
-    uncaught = 0;
-    last.message[0] = '\0';
-    errno = 0;
-}
-
-static inline void test_no_view(sharedmem_array a, const char *call, const char *says)
-{
-    static const sharedmem_array nothing;
-
-    test_refused(memcmp(&a, &nothing, sizeof a) == 0, call, says);
-}
 
 /* ---- The model ---- */
 

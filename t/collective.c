@@ -99,7 +99,7 @@ static void bcast_in_place(struct rank *me)
     uint32_t root = 1 % team->size;
     char *shared = sharedmem_team_calloc(1, (size_t)1 << 20);
 
-    for (size_t k = 0; k < 150; k++) {
+    for (size_t k = 0; k < (test_under_valgrind() ? 12 : 150); k++) {
         size_t bytes = sizes[k % COUNT_OF(sizes)];
         char *last = &shared[bytes - 1];
 
@@ -214,7 +214,7 @@ static void mixed_step(struct rank *me, unsigned k)
 
 static void mix(struct rank *me)
 {
-    unsigned n = test_under_valgrind() ? 50 : team->size > 8 ? 300 : 2000;
+    unsigned n = test_under_valgrind() ? (team->size > 8 ? 16 : 50) : team->size > 8 ? 300 : 2000;
 
     for (unsigned k = 0; k < n && me->wrong == NULL; k++)
         mixed_step(me, k);

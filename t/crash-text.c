@@ -135,14 +135,8 @@ static void test_nameless_main(void)
 
 NAMED int main(void)
 {
-    const struct rlimit no_core = {0, 0};
-    int fds;
+    int fds = begin_crashes();
 
-    test_begin(60);
-    setrlimit(RLIMIT_CORE, &no_core);
-    make_slot();
-    fds = test_fds();
-    crash_prepare();
     if (is_default(SIGABRT)) {
         await(fork_crash(crash_abort));
         test_has(" main", text_of(slot), "a traceback goes up to main");
@@ -152,6 +146,5 @@ NAMED int main(void)
     test_repeats();
     test_garbage();
     test_overflows();
-    test_int(fds, test_fds(), "no fd is left open");
-    return test_end();
+    return end_crashes(fds);
 }

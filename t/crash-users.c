@@ -63,15 +63,8 @@ static void test_users(void)
 
 NAMED int main(void)
 {
-    const struct rlimit no_core = {0, 0};
-    int fds;
+    int fds = begin_crashes();
 
-    test_begin(60);
-    setrlimit(RLIMIT_CORE, &no_core);
-    make_slot();
-    fds = test_fds();
-    crash_prepare();
     test_users();
-    test_int(fds, test_fds(), "no fd is left open");
-    return test_end();
+    return end_crashes(fds);
 }

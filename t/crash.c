@@ -424,14 +424,8 @@ static void test_lost_stacks(void)
 
 NAMED int main(void)
 {
-    const struct rlimit no_core = {0, 0};
-    int fds;
+    int fds = begin_crashes();
 
-    test_begin(60);
-    setrlimit(RLIMIT_CORE, &no_core);
-    make_slot();
-    fds = test_fds();
-    crash_prepare();
     crash_prepare();
     test_crashes();
     test_same_death(crash_null, SIGSEGV, "a null pointer, traced");
@@ -442,6 +436,5 @@ NAMED int main(void)
     test_same_death(crash_raise_fpe, SIGFPE, "SIGFPE raised, traced");
     test_families();
     test_lost_stacks();
-    test_int(fds, test_fds(), "no fd is left open");
-    return test_end();
+    return end_crashes(fds);
 }

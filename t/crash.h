@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -108,9 +109,25 @@ static inline bool left_by(int status, int code)
     return WIFEXITED(status) && WEXITSTATUS(status) == code;
 }
 
-static inline void make_slot(void)
+/* The whole test begins: no core files are left, there is a slot, and the handlers are ready. Returns test_fds(). */
+static inline int begin_crashes(void)
 {
+    const struct rlimit no_core = {0, 0};
+    int fds;
+
+    test_begin(60);
+    setrlimit(RLIMIT_CORE, &no_core);
     slot = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    fds = test_fds();
+    crash_prepare();
+    return fds;
+}
+
+/* And ends; the result is main's. */
+static inline int end_crashes(int fds)
+{
+    test_int(fds, test_fds(), "no fd is left open");
+    return test_end();
 }
 
 #endif

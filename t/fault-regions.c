@@ -12,6 +12,7 @@
 #include "memory/heap.h"
 #include "memory/memory.h"
 #include "sharedmem.h"
+#include "shared_block.h"
 #include "tap.h"
 
 #define N_ITEMS  48
@@ -169,10 +170,7 @@ static void test_region(enum region region, const char *name)
 int main(void)
 {
     test_begin(240);
-    setenv("SHAREDMEM_HEAP", "64M", 1);
-    shared = sharedmem_calloc(1, sizeof *shared);
-    if (shared == NULL)
-        test_skip_all("no shared memory here");
+    shared = shared_block("64M", sizeof *shared);
     /* From then on its short ways are open, in the workers too. */
     SHAREDMEM_CRITICAL {}
     test_region(UNNAMED, "critical without a name");

@@ -16,6 +16,7 @@
 #include "memory/heap.h"
 #include "memory/recover.h"
 #include "sharedmem.h"
+#include "shared_block.h"
 #include "tap.h"
 
 #define N_ITEMS 48
@@ -120,6 +121,17 @@ static int do_item(size_t i, void *result, void *context)
     return 0;
 }
 
+/* Each step with 2, 4 and 8 workers; under valgrind, with one of these in turn. */
+static int first_np(unsigned long step)
+{
+    return test_under_valgrind() ? 2 << step % 3 : 2;
+}
+
+static int next_np(int np)
+{
+    return test_under_valgrind() ? 16 : 2 * np;
+}
+
 /* Everybody else has gone. Returns whether the mutex can be had, and tells of what is half changed. */
 static bool is_left_right(void)
 {
@@ -134,7 +146,7 @@ static void test_failing(locker *how, const char *name)
 
     locks = how;
     for (unsigned long step = 1; step <= N_STEPS; step++) {
-        for (int np = 2; np <= 8; np *= 2, n++) {
+        for (int np = first_np(step); np <= 8; np = next_np(np), n++) {
             sharedmem_error error;
             bool good;
 
@@ -161,7 +173,7 @@ static void test_mended(void)
 
     locks = lock_robust;
     for (unsigned long step = 1; step <= N_STEPS; step++) {
-        for (int np = 2; np <= 8; np *= 2, n++) {
+        for (int np = first_np(step); np <= 8; np = next_np(np), n++) {
             reset(step * 7 % N_ITEMS, step);
             right += sharedmem_map(N_ITEMS, do_item, NULL, .np = np, .schedule = SHAREDMEM_DYNAMIC,
                                    .retries = 2) == 0 &&
@@ -243,7 +255,7 @@ static void test_counter(enum deed deed, const char *name)
     int right = 0, n = 0;
 
     for (unsigned long step = 1; step <= 10; step++) {
-        for (int round = 0; round < 4; round++, n++)
+        for (int round = 0; round < (test_under_valgrind() ? 1 : 4); round++, n++)
             right += outlive(deed, step);
     }
     test_int(n, right, "%s: a death in it leaves it done or not done, and all wait and wake as before", name);
@@ -269,7 +281,7 @@ static void test_ranks(void)
     int right = 0, died = 0, n = 0;
 
     for (unsigned long step = 1; step <= 16; step++) {
-        for (int np = 2; np <= 8; np *= 2, n++) {
+        for (int np = first_np(step); np <= 8; np = next_np(np), n++) {
             sharedmem_error error;
 
             reset(1 + step % (size_t)(np - 1), step);
@@ -349,10 +361,7 @@ static void test_kills(int rounds)
 int main(void)
 {
     test_begin(240);
-    setenv("SHAREDMEM_HEAP", "64M", 1);
-    shared = sharedmem_calloc(1, sizeof *shared);
-    if (shared == NULL)
-        test_skip_all("no shared memory here");
+    shared = shared_block("64M", sizeof *shared);
     test_failing(lock, "lock");
     test_failing(lock_robust, "robust");
     test_failing(lock_by_trying, "trylock");

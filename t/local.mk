@@ -283,7 +283,7 @@ compiled_tests = $(unit_tests) $(launcher_tests) $(api_tests) $(long_tests) $(fa
 check_PROGRAMS += $(compiled_tests)
 dist_check_SCRIPTS += $(shell_tests)
 TESTS += $(compiled_tests) $(shell_tests)
-EXTRA_DIST += t/array_model.h t/tap.sh t/ways.h t/rank_threads.h t/crash.h t/in_child.h t/spawn.h t/numeric.h t/pool.h t/smrrun-output.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
+EXTRA_DIST += t/array_model.h t/tap.sh t/ways.h t/rank_threads.h t/array_refused.h t/cgroup.h t/crash.h t/in_child.h t/next_map.h t/shared_block.h t/uncaught.h t/whole.h t/spawn.h t/numeric.h t/pool.h t/smrrun-output.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
 
 # Automake takes t/NAME.c for t/NAME.t, and LDADD, where nothing else is said.
 AM_DEFAULT_SOURCE_EXT = .c

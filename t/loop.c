@@ -285,9 +285,14 @@ static void test_many(uint32_t n, unsigned seed)
  * As if all had been in so many loops already, and had so many turns: counts pass 2^32, tickets come near
  * 2^63.
  */
+static size_t old_steps(void)
+{
+    return test_under_valgrind() ? 3 * TEAM_LOOPS : 200;
+}
+
 static void be_old(struct rank *me)
 {
-    for (size_t step = 0; step < 200; step++) {
+    for (size_t step = 0; step < old_steps(); step++) {
         SHAREDMEM_FOR(i, STEP_ITEMS, .schedule = (int32_t)(step % 3), .chunk = 2)
         {
             do_item(me, step, i, true);
@@ -307,7 +312,7 @@ static void test_old(uint32_t n)
     }
     start_ranks(be_old, 1);
     wrong = join_ranks();
-    for (size_t k = 0; k < 200 * STEP_ITEMS && wrong == NULL; k++)
+    for (size_t k = 0; k < old_steps() * STEP_ITEMS && wrong == NULL; k++)
         wrong = done[k / STEP_ITEMS][k % STEP_ITEMS] == 1 ? NULL : "an item is not done once";
     test_str(NULL, wrong, "%u ranks: counts of loops pass 2^32", n);
     end_team();

@@ -191,18 +191,12 @@ static void test_without_pidfds(void)
 
 int main(void)
 {
-    int fds;
+    int fds = begin_spawning(60, test_without_pidfds);
 
-    test_begin(60);
-    close_rest_on_exec();
-    fds = test_fds();
-    /* First, for whether there are pidfds is asked once. */
-    test_refused(refuse_pidfd, test_without_pidfds, "without pidfds");
     test_everywhere();
     test_in_child(test_stdio_inherited, "stdio from stdio");
     test_in_child(test_stdio_closed_on_exec, "stdio that is closed on exec");
     test_in_child(test_closed_stdio, "closed stdio");
     test_in_child(test_all_closed, "no stdio at all");
-    test_int(fds, test_fds(), "no fd is left open");
-    return test_end();
+    return end_spawning(fds);
 }

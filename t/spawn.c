@@ -380,16 +380,10 @@ static void test_without_pidfds(void)
 
 int main(void)
 {
-    int fds;
+    int fds = begin_spawning(120, test_without_pidfds);
 
-    test_begin(120);
-    close_rest_on_exec();
-    fds = test_fds();
-    /* First, for whether there are pidfds is asked once. */
-    test_refused(refuse_pidfd, test_without_pidfds, "without pidfds");
     test_everywhere();
     test_refused(refuse_fork, test_refused_fork, "without forks");
     test_threads();
-    test_int(fds, test_fds(), "no fd is left open");
-    return test_end();
+    return end_spawning(fds);
 }

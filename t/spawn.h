@@ -74,4 +74,24 @@ static inline void close_rest_on_exec(void)
         fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+/* The whole test begins, with its checks in a child that has no pidfds. Returns test_fds(). */
+static inline int begin_spawning(unsigned seconds, void (*without_pidfds)(void))
+{
+    int fds;
+
+    test_begin(seconds);
+    close_rest_on_exec();
+    fds = test_fds();
+    /* First, for whether there are pidfds is asked once. */
+    test_refused(refuse_pidfd, without_pidfds, "without pidfds");
+    return fds;
+}
+
+/* And ends; the result is main's. */
+static inline int end_spawning(int fds)
+{
+    test_int(fds, test_fds(), "no fd is left open");
+    return test_end();
+}
+
 #endif
