@@ -5,8 +5,11 @@
 #include <errno.h>
 #include <omp.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sharedmem.h>
@@ -190,7 +193,8 @@ static void test_parallel(void)
 
         for (int rank = 0; rank < np; rank++)
             good &= counts[rank] == expected;
-        test_ok(good, "%d ranks, the caller too, have %d threads each (%d, %d)", np, expected, counts[0], counts[1]);
+        test_ok(good, "%d ranks, the caller too, have %d threads each (%d, %d)", np, expected, counts[0],
+                counts[1]);
         test_int(all, omp_get_max_threads(), "and the caller has its own again");
         test_int(all, region_of_all(), "in its regions too");
     }
@@ -305,6 +309,36 @@ static int be_rank(void)
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int region_and_pid(size_t i, void *result, void *context)
+{
+    (void)i;
+    (void)context;
+    region(2);
+    *(pid_t *)result = getpid();
+    return 0;
+}
+
+/* libomp notes each process there; workers end without taking that back. */
+static void test_nothing_left(void)
+{
+    pid_t pids[8] = {0};
+    /* Of an earlier process of that number there may be one. */
+    const time_t begun = time(NULL);
+    struct stat status;
+    char path[64];
+    int n_left = 0;
+
+    test_int(0,
+             sharedmem_map(8, region_and_pid, NULL, .np = 4, .chunk = 2, .schedule = SHAREDMEM_STATIC,
+                           .results = pids, .result_size = sizeof *pids),
+             "workers that use OpenMP");
+    for (int i = 0; i < 8; i++) {
+        snprintf(path, sizeof path, "/dev/shm/__KMP_REGISTERED_LIB_%d_%u", (int)pids[i], (unsigned)getuid());
+        n_left += stat(path, &status) == 0 && status.st_mtime >= begun;
+    }
+    test_int(0, n_left, "leave nothing in /dev/shm");
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "rank") == 0)
@@ -325,5 +359,6 @@ int main(int argc, char **argv)
     test_region_of_one();
     test_refused_in_worker();
     test_threads();
+    test_nothing_left();
     return test_end();
 }

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <link.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -22,6 +24,7 @@ struct runtime {
     int (*get_proc_bind)(void);  /* NULL: older than OpenMP 4.0 */
     int (*get_num_places)(void); /* NULL: older than OpenMP 4.5 */
     int (*pause)(int kind);      /* NULL: must not be paused, or cannot */
+    bool is_libomp;
 };
 
 /*
@@ -58,6 +61,7 @@ static struct runtime runtime_of(void *object, void *set_num_threads)
         .in_parallel = (int (*)(void))symbol(object, "omp_in_parallel"),
         .get_proc_bind = (int (*)(void))symbol(object, "omp_get_proc_bind"),
         .get_num_places = (int (*)(void))symbol(object, "omp_get_num_places"),
+        .is_libomp = symbol(object, "__kmpc_fork_call") != NULL,
         .pause = is_libgomp ? (int (*)(int))symbol(object, "omp_pause_resource_all") : NULL,
     };
 }
@@ -161,6 +165,21 @@ bool openmp_is_loaded(void)
 {
     look();
     return count_found() > 0;
+}
+
+void openmp_clear_after(pid_t pid)
+{
+    int saved_errno = errno;
+    char path[64];
+
+    for (int i = 0; i < count_found(); i++) {
+        if (!found.list[i].is_libomp)
+            continue;
+        snprintf(path, sizeof path, "/dev/shm/__KMP_REGISTERED_LIB_%d_%u", (int)pid, (unsigned)getuid());
+        unlink(path);
+        break;
+    }
+    errno = saved_errno;
 }
 
 /* libgomp does that to a program's first thread before main(), libomp at the first use. */

@@ -13,6 +13,7 @@
 #define HOST_OPENMP_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "sharedmem.h"
 
@@ -52,6 +53,12 @@ int openmp_share(int cores);
  * Returns what was before, for openmp_restore_threads().
  */
 struct openmp_threads openmp_set_threads(int n);
+
+/*
+ * A child of this process has ended: removes what libomp leaves in /dev/shm for each process that does not end by
+ * exit(), by which name it is found. Nothing where libomp is not loaded. Keeps errno.
+ */
+void openmp_clear_after(pid_t pid);
 
 /*
  * The calling thread is itself again. libgomp's pool of it is ended, whose threads may be bound to what it

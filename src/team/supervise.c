@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "host/clock.h"
+#include "host/openmp.h"
 #include "memory/member.h"
 #include "memory/recover.h"
 
@@ -121,6 +122,7 @@ static void reap(struct supervise *set, struct supervise_child *child,
     }
     set->n_running--;
     end_membership(child);
+    openmp_clear_after(child->process.pid);
     ended(child, argument);
 }
 
