@@ -185,12 +185,32 @@ static long touched_of_full(void)
     return touched;
 }
 
+static bool is_sanitized(void)
+{
+    return test_address_sanitized() || test_thread_sanitized();
+}
+
+/* The more of its own a process has, the longer a fork takes. */
+static void test_with_private(size_t bytes)
+{
+    char *mine = malloc(bytes);
+
+    memset(mine, 1, bytes);
+    __asm__ volatile("" : : "r"(mine) : "memory");
+    test_ok(touched_of_full() >= (long)bytes * 9 / 10, "with as much memory of its own it does not fork");
+    free(mine);
+}
+
 static void test_who_fills(void)
 {
     const long all = (long)LARGE;
 
     if (mapped_bytes() == 0) {
         test_skip("the kernel does not tell what is mapped");
+        return;
+    }
+    if (is_sanitized()) {
+        test_skip("the sanitizers' own memory makes forking dear");
         return;
     }
     set_np(1);
@@ -202,6 +222,7 @@ static void test_who_fills(void)
     sharedmem_set_debug(true);
     test_ok(touched_of_full() >= all * 9 / 10, "in debug mode, all");
     sharedmem_set_debug(false);
+    test_with_private((size_t)all);
 }
 
 static int fill_in_worker(size_t i, void *result, void *context)
@@ -261,6 +282,13 @@ static pid_t start_killer(void)
     test_child_exit(0);
 }
 
+/* It may have found nobody. */
+static void end_killer(pid_t killer)
+{
+    test_kill(killer, SIGKILL);
+    waitpid(killer, NULL, 0);
+}
+
 static bool can_see_children(void)
 {
     pid_t child = fork();
@@ -292,10 +320,10 @@ static void test_killed(void)
 
         killer = start_killer();
         a = sharedmem_full(SHAREDMEM_FLOAT64, 1, &n, value);
-        waitpid(killer, NULL, 0);
+        end_killer(killer);
         killer = start_killer();
         b = sharedmem_copy(a);
-        waitpid(killer, NULL, 0);
+        end_killer(killer);
         n_right += a.data != NULL && b.data != NULL && is_filled(a.data, (size_t)n * 8, 8) &&
                    is_filled(b.data, (size_t)n * 8, 8);
         sharedmem_free(a.data);
