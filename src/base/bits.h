@@ -1,4 +1,4 @@
-/* bits.h: rounding numbers. */
+/* bits.h: small sums with sizes. */
 #ifndef BASE_BITS_H
 #define BASE_BITS_H
 
@@ -18,6 +18,17 @@ static inline uint64_t bits_power_of_two(uint64_t n)
 static inline size_t bits_round_up(size_t bytes, size_t to)
 {
     return (bytes + to - 1) / to * to;
+}
+
+static inline uint64_t bits_smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* a - b, not below 0. */
+static inline uint64_t bits_difference(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
 }
 
 #endif

@@ -1,3 +1,4 @@
+#include "base/bits.h"
 #include "host/limits.h"
 
 #include <limits.h>
@@ -26,12 +27,6 @@ static const struct memory_files memory_files[] = {
     {NULL, "memory.max", "memory.current", "inactive_file", "memory.events"},
 };
 
-/* a - b, not below 0. */
-static uint64_t difference(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : 0;
-}
-
 /* What the processes of a cgroup hold, without the page cache that goes as soon as they want more. */
 static uint64_t memory_usage(const struct cgroup *cgroup, const struct memory_files *files)
 {
@@ -40,7 +35,7 @@ static uint64_t memory_usage(const struct cgroup *cgroup, const struct memory_fi
 
     if (cgroup_file(cgroup, "memory.stat", path))
         kernel_file_field(path, files->page_cache, &page_cache);
-    return difference(cgroup_number(cgroup, files->usage, 0), page_cache);
+    return bits_difference(cgroup_number(cgroup, files->usage, 0), page_cache);
 }
 
 static void name_source(char *source, size_t size, const struct cgroup *cgroup, size_t root_length,
@@ -62,7 +57,7 @@ static void narrow(struct limits_memory *memory, uint64_t machine, const struct 
 
     if (limit >= machine)
         return;
-    left = difference(limit, memory_usage(cgroup, files));
+    left = bits_difference(limit, memory_usage(cgroup, files));
     if (limit < memory->total) {
         memory->total = limit;
         name_source(memory->total_source, sizeof memory->total_source, cgroup, root_length, files->limit);

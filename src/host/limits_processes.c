@@ -1,3 +1,4 @@
+#include "base/bits.h"
 #include "host/limits.h"
 
 #include <ctype.h>
@@ -17,16 +18,6 @@
 #define CAP_SYS_ADMIN_BIT    21
 #define CAP_SYS_RESOURCE_BIT 24
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t difference(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : 0;
-}
-
 /* What the pids controllers above this process have left. */
 static uint64_t room_in_cgroups(const char *root, const char *controller)
 {
@@ -40,7 +31,7 @@ static uint64_t room_in_cgroups(const char *root, const char *controller)
         /* "max" is no number. */
         if (cgroup_file(&cgroup, "pids.max", path) && kernel_file_number(path, &limit) == 0 &&
             cgroup_file(&cgroup, "pids.current", path) && kernel_file_number(path, &used) == 0)
-            room = smaller(room, difference(limit, used));
+            room = bits_smaller(room, bits_difference(limit, used));
     }
     return room;
 }
@@ -74,8 +65,7 @@ static bool is_exempt(void)
     if (getuid() == 0)
         return true;
     capabilities = status_field("self", "CapEff", 16, 0);
-    return (capabilities >> CAP_SYS_ADMIN_BIT & 1) != 0 ||
-           (capabilities >> CAP_SYS_RESOURCE_BIT & 1) != 0;
+    return (capabilities >> CAP_SYS_ADMIN_BIT & 1) != 0 || (capabilities >> CAP_SYS_RESOURCE_BIT & 1) != 0;
 }
 
 /* All threads of this machine, by the "running/all" of /proc/loadavg; LIMITS_NONE: not known. */
@@ -116,14 +106,14 @@ static uint64_t room_of_user(uint64_t wanted)
         return LIMITS_NONE;
     all = all_threads();
     /* Mostly there is room even if all were this user's: nobody has to be counted. */
-    if (all != LIMITS_NONE && difference(limit.rlim_cur, all) >= wanted)
+    if (all != LIMITS_NONE && bits_difference(limit.rlim_cur, all) >= wanted)
         return LIMITS_NONE;
-    return difference(limit.rlim_cur, threads_of_user());
+    return bits_difference(limit.rlim_cur, threads_of_user());
 }
 
 uint64_t limits_processes(const char *root, uint64_t wanted)
 {
-    uint64_t room = smaller(room_in_cgroups(root, "pids"), room_in_cgroups(root, NULL));
+    uint64_t room = bits_smaller(room_in_cgroups(root, "pids"), room_in_cgroups(root, NULL));
 
-    return smaller(room, room_of_user(wanted));
+    return bits_smaller(room, room_of_user(wanted));
 }

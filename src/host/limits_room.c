@@ -1,4 +1,5 @@
 /* How much more memory can be had, and which limit says so. */
+#include "base/bits.h"
 #include "host/limits.h"
 
 #include <errno.h>
@@ -45,17 +46,6 @@ static const struct room_files room_files[] = {
 };
 
 #define UNLIMITED_NS ((uint64_t)2000000000)
-
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* a - b, not below 0. */
-static uint64_t difference(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : 0;
-}
 
 /* The fields of a file that have these keys; those that it lacks stay. Reading it once counts: it may be long. */
 static void read_fields(const char *path, const char *const *keys, uint64_t *const *values, size_t n)
@@ -133,7 +123,7 @@ static void narrow_by_machine(struct limits_room *room, const struct machine *ma
 
 static void narrow_by_commit(struct limits_room *room, const struct machine *machine)
 {
-    uint64_t left = difference(machine->commit_limit, machine->committed);
+    uint64_t left = bits_difference(machine->commit_limit, machine->committed);
     char limit[TEXT_BYTES_SIZE], used[TEXT_BYTES_SIZE];
 
     if (machine->commit_limit == 0 || left >= room->bytes)
@@ -170,7 +160,7 @@ static void say_cgroup(struct limits_room *room, const struct cgroup *cgroup, co
 static void narrow_by_limit(struct limits_room *room, const struct cgroup *cgroup, const char *file,
                             uint64_t limit, uint64_t used, uint64_t more)
 {
-    uint64_t left = difference(limit, used) + more;
+    uint64_t left = bits_difference(limit, used) + more;
 
     if (left >= room->bytes)
         return;
@@ -194,12 +184,12 @@ static void narrow_by_cgroup(struct limits_room *room, const struct cgroup *cgro
     cache = page_cache_of(cgroup, files);
     swap_limit = cgroup_number(cgroup, files->swap_limit, LIMITS_NONE);
     if (files->is_swap_apart && swap_limit != LIMITS_NONE)
-        swap = smaller(swap, difference(swap_limit, cgroup_number(cgroup, files->swap_usage, 0)));
+        swap = bits_smaller(swap, bits_difference(swap_limit, cgroup_number(cgroup, files->swap_usage, 0)));
     narrow_by_limit(room, cgroup, files->limit, limit,
-                    difference(cgroup_number(cgroup, files->usage, 0), cache), swap);
+                    bits_difference(cgroup_number(cgroup, files->usage, 0), cache), swap);
     if (!files->is_swap_apart && swap > 0 && swap_limit != LIMITS_NONE)
         narrow_by_limit(room, cgroup, files->swap_limit, swap_limit,
-                        difference(cgroup_number(cgroup, files->swap_usage, 0), cache), 0);
+                        bits_difference(cgroup_number(cgroup, files->swap_usage, 0), cache), 0);
 }
 
 static void narrow_by_cgroups(const char *root, struct limits_room *room, const struct machine *machine)

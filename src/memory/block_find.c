@@ -7,8 +7,7 @@
 enum heap_answer block_find(const struct heap_shared *heap, const void *pointer, struct block_found *found)
 {
     uint32_t unit = unit_of(heap, pointer);
-    uint32_t size;
-    size_t offset;
+    uint64_t offset = segment_offset(pointer);
 
     if (unit == 0)
         return HEAP_FOREIGN;
@@ -18,13 +17,11 @@ enum heap_answer block_find(const struct heap_shared *heap, const void *pointer,
     found->unit = span_head(heap, unit);
     if (found->unit == 0)
         return HEAP_NO_BLOCK;
-    size = span_block_bytes((uint32_t)heap->units[found->unit].bytes);
-    offset = (size_t)((const char *)pointer - unit_address(heap, found->unit));
-    found->block = (uint32_t)(offset / size);
+    found->block = span_block(heap, found->unit, offset);
     found->in_span = true;
-    if (offset % size != 0 || found->block >= span_blocks((uint32_t)heap->units[found->unit].bytes) ||
+    if (!span_has_block(heap, found->unit, offset) ||
         heap->units[found->unit].free_bits >> found->block & 1 ||
-        atomic_load_explicit(live_mark(heap, segment_offset(pointer)), memory_order_relaxed) == 0)
+        atomic_load_explicit(live_mark(heap, offset), memory_order_relaxed) == 0)
         return HEAP_NO_BLOCK;
     return HEAP_GOOD;
 }
@@ -36,7 +33,6 @@ static size_t room_of(const struct heap_shared *heap, const struct block_found *
     return found->in_span ? span_block_bytes((uint32_t)unit->bytes) : (size_t)unit->n_units * UNIT_BYTES;
 }
 
-/* The room of a small block, without the lock; 0 where the block is none, or this member has no cache. */
 size_t block_find_small(const void *block)
 {
     uint32_t mark = member_my_cache != NULL ? cache_look(member_my_cache, block) : 0;
@@ -65,19 +61,14 @@ enum heap_answer block_find_room(const void *block, size_t *room)
 size_t block_find_slot(const void *block)
 {
     struct heap_shared *heap = heap_here();
-    uint32_t unit = unit_of(heap, block), span = 0;
-    size_t room = 0, within;
+    uint32_t unit = unit_of(heap, block), span;
+    size_t room = 0;
 
-    if (heap_lock(heap) != 0)
+    if (unit == 0 || heap_lock(heap) != 0)
         return 0;
-    if (unit != 0)
-        span = span_head(heap, unit);
-    if (span != 0) {
+    span = span_head(heap, unit);
+    if (span != 0 && span_has_block(heap, span, segment_offset(block)))
         room = span_block_bytes((uint32_t)heap->units[span].bytes);
-        within = (size_t)((const char *)block - unit_address(heap, span));
-        if (within % room != 0 || within / room >= span_blocks((uint32_t)heap->units[span].bytes))
-            room = 0;
-    }
     heap_unlock(heap);
     return room;
 }

@@ -34,7 +34,7 @@ static uint64_t budget_of(const struct heap_shared *heap, uint32_t first, uint32
 
 static void *take_large(struct heap_shared *heap, size_t bytes, size_t alignment)
 {
-    uint64_t n = (bytes + UNIT_BYTES - 1) / UNIT_BYTES;
+    uint64_t n = UNITS_FOR(bytes);
     uint32_t align = alignment > UNIT_BYTES ? (uint32_t)(alignment / UNIT_BYTES) : 1;
     uint32_t run;
 
@@ -152,11 +152,19 @@ static void *take(struct heap_shared *heap, struct cache_shared *cache, const st
         return take_small(heap, cache, request);
     block = take_large(heap, request->bytes, request->alignment);
     if (block != NULL && request->plan != NULL)
-        guard_set(block, (request->bytes + UNIT_BYTES - 1) / UNIT_BYTES * UNIT_BYTES, request->plan);
+        guard_set(block, UNITS_FOR(request->bytes) * UNIT_BYTES, request->plan);
     if (block != NULL)
         undo_set64(&heap->log, &heap->n_blocks, heap->n_blocks + 1);
     undo_commit(&heap->log);
     return block;
+}
+
+/* Gives the spans what all caches keep that nobody else uses now. Returns whether that was anything. */
+static bool drain_all(struct heap_shared *heap, struct cache_shared **cache)
+{
+    if (*cache == NULL && member_me->cache != 0)
+        *cache = cache_open(heap);
+    return cache_drain_all(heap, *cache);
 }
 
 /* What takes the lock: the cache is empty, or the block large, and not populated yet. NULL with the reason. */
@@ -171,10 +179,11 @@ __attribute__((noinline)) static void *alloc_under_lock(const struct request *re
         budget_refuse(BUDGET_SYSTEM, "called in a signal handler that interrupted the shared heap");
         return NULL;
     }
-    cache = cache_open(heap);
+    /* Who wants large blocks only needs none. */
+    cache = request->size_class < HEAP_CLASSES ? cache_open(heap) : NULL;
     block = take(heap, cache, request);
     /* What is freed and kept may be just what is missing. */
-    if (block == NULL && cache_drain_all(heap, cache)) {
+    if (block == NULL && drain_all(heap, &cache)) {
         budget_begin();
         block = take(heap, cache, request);
     }
@@ -192,7 +201,7 @@ __attribute__((noinline)) static void *alloc_under_lock(const struct request *re
 /* Populates a block that is not small, or gives it back where that cannot be. */
 static void *populated(void *block, const struct request *request)
 {
-    uint64_t n = (request->bytes + UNIT_BYTES - 1) / UNIT_BYTES;
+    uint64_t n = UNITS_FOR(request->bytes);
 
     if (block == NULL || is_large(n) || populate_units(heap_here(), unit_of(heap_here(), block), (uint32_t)n))
         return block;
@@ -215,7 +224,7 @@ void *blocks_alloc(size_t bytes, size_t alignment, struct guard_plan *plan)
 /* New pages are zero, and stay untouched. Returns whether all of the block is. */
 static bool zero_by_punch(void *block, size_t bytes)
 {
-    uint64_t n = (bytes + UNIT_BYTES - 1) / UNIT_BYTES;
+    uint64_t n = UNITS_FOR(bytes);
 
     if (!is_large(n))
         return false;
@@ -233,9 +242,8 @@ void *blocks_alloc_zeroed(size_t bytes)
 }
 
 /*
- * A long run's pages are given back before anybody else can get them, but not under the lock, since that
- * takes long:
- * the run is closing meanwhile. Dying here loses it.
+ * A long run's pages are given back before anybody else can get them, but not under the lock, since that takes
+ * long: the run is closing meanwhile. Dying here loses it.
  */
 static void close_run(struct heap_shared *heap, uint32_t run, uint32_t n)
 {
@@ -378,7 +386,7 @@ static bool grow_large(struct heap_shared *heap, uint32_t run, uint32_t n)
 
 static bool resize_found(struct heap_shared *heap, const struct block_found *found, size_t bytes)
 {
-    uint64_t n = (bytes + UNIT_BYTES - 1) / UNIT_BYTES;
+    uint64_t n = UNITS_FOR(bytes);
     struct unit_shared *unit = &heap->units[found->unit];
 
     if (found->in_span)

@@ -45,7 +45,7 @@ struct cache_shared {
     struct cache_stack stacks[HEAP_CLASSES];
 };
 
-#define CACHE_UNITS ((uint32_t)((sizeof(struct cache_shared) + UNIT_BYTES - 1) / UNIT_BYTES))
+#define CACHE_UNITS ((uint32_t)UNITS_FOR(sizeof(struct cache_shared)))
 
 /* How many blocks a cache keeps of each class. */
 extern const uint8_t cache_room[HEAP_CLASSES] __attribute__((visibility("hidden")));

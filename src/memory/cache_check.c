@@ -7,14 +7,9 @@ static bool is_taken(const struct heap_shared *heap, uint32_t size_class, uint64
 {
     uint32_t unit = offset < segment_size ? unit_of(heap, segment_at(offset)) : 0;
     uint32_t span = unit != 0 ? span_head(heap, unit) : 0;
-    uint32_t block;
 
-    if (span == 0 || heap->units[span].bytes != size_class)
-        return false;
-    block = span_block(heap, span, offset);
-    return block < span_blocks(size_class) && (heap->units[span].free_bits >> block & 1) == 0 &&
-           offset ==
-               segment_offset(unit_address(heap, span)) + (uint64_t)block * span_block_bytes(size_class);
+    return span != 0 && heap->units[span].bytes == size_class && span_has_block(heap, span, offset) &&
+           (heap->units[span].free_bits >> span_block(heap, span, offset) & 1) == 0;
 }
 
 /* Whether block i of a stack that nobody uses is there once, and the program has no right to it. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/env.h"
 #include "base/log.h"
 #include "host/pages.h"
@@ -55,8 +56,8 @@ void heap_init(void)
     uint64_t begin = segment_offset(heap);
     uint64_t end = segment_part_end(SEGMENT_HEAP);
     /*
-     * Entries for all of the part, also for the units whose room the table takes itself: simple, and 1% too
-     * many.
+     * Entries for all of the part, also for the units whose room the tables take themselves: simple, and a
+     * little too many.
      */
     uint64_t n_most = (end - begin) / UNIT_BYTES;
     uint64_t table_end;
@@ -65,7 +66,7 @@ void heap_init(void)
     heap->populated_offset = heap->live_offset + n_most * (UNIT_BYTES / GRANULE_BYTES);
     table_end = heap->populated_offset + n_most / 8 + sizeof(uint64_t);
     heap->budget.credit = BUDGET_FIRST_BYTES;
-    heap->units_offset = (table_end + PAGES_HUGE_BYTES - 1) / PAGES_HUGE_BYTES * PAGES_HUGE_BYTES;
+    heap->units_offset = bits_round_up(table_end, PAGES_HUGE_BYTES);
     heap->n_units = (uint32_t)((end - heap->units_offset) / UNIT_BYTES);
     heap->is_checked = is_asked_to_check();
     heap->units[0].kind = UNIT_EDGE;
@@ -98,7 +99,7 @@ void *heap_alloc(size_t bytes, size_t alignment)
 {
     if (bytes == 0)
         bytes = 1;
-    return heap_here()->is_checked ? alloc_checked(bytes, alignment) : blocks_alloc(bytes, alignment, NULL);
+    return heap_is_checked() ? alloc_checked(bytes, alignment) : blocks_alloc(bytes, alignment, NULL);
 }
 
 void *heap_alloc_zeroed(size_t bytes)
@@ -107,7 +108,7 @@ void *heap_alloc_zeroed(size_t bytes)
 
     if (bytes == 0)
         bytes = 1;
-    if (!heap_here()->is_checked)
+    if (!heap_is_checked())
         return blocks_alloc_zeroed(bytes);
     block = alloc_checked(bytes, HEAP_ALIGNMENT);
     if (block != NULL)
@@ -132,7 +133,7 @@ static enum heap_answer free_checked(void *block)
 
 enum heap_answer heap_free(void *block)
 {
-    return heap_here()->is_checked ? free_checked(block) : blocks_free(block, NULL);
+    return heap_is_checked() ? free_checked(block) : blocks_free(block, NULL);
 }
 
 enum heap_answer heap_usable(const void *block, size_t *bytes)
@@ -143,7 +144,7 @@ enum heap_answer heap_usable(const void *block, size_t *bytes)
     if (answer != HEAP_GOOD)
         return answer;
     *bytes = room;
-    if (!heap_here()->is_checked)
+    if (!heap_is_checked())
         return HEAP_GOOD;
     if (guard_look(block, room) != GUARD_LIVE)
         return HEAP_OVERRUN;
@@ -165,7 +166,7 @@ void heap_leave(void)
 /* In a checked heap a block always moves: who still uses the old place is found sooner. */
 bool heap_resize(void *block, size_t bytes)
 {
-    return !heap_here()->is_checked && blocks_resize(block, bytes != 0 ? bytes : 1);
+    return !heap_is_checked() && blocks_resize(block, bytes != 0 ? bytes : 1);
 }
 
 /* What a checked heap knows of a block, behind `before`; else nothing. */
@@ -229,6 +230,7 @@ uint64_t heap_resident_bytes(void)
 {
     struct heap_shared *heap = heap_here();
     uint64_t bytes = 0;
+    bool is_used;
     uint32_t n;
 
     for (uint32_t unit = 1; unit < heap->n_units; unit += n) {
@@ -237,7 +239,7 @@ uint64_t heap_resident_bytes(void)
         n = heap->units[unit].n_units;
         if (n == 0 || n > heap->n_units - unit)
             n = heap->n_units - unit;
-        bool is_used = heap->units[unit].kind != UNIT_FREE;
+        is_used = heap->units[unit].kind != UNIT_FREE;
         heap_unlock(heap);
         if (is_used)
             bytes += pages_resident(unit_address(heap, unit), (size_t)n * UNIT_BYTES);

@@ -114,7 +114,7 @@ static int check_block(const struct heap_shared *heap, uint32_t unit, sharedmem_
 {
     const struct unit_shared *run = &heap->units[unit];
 
-    if ((run->bytes + UNIT_BYTES - 1) / UNIT_BYTES != run->n_units)
+    if (UNITS_FOR(run->bytes) != run->n_units)
         return heap_broken(error, "a large block of the wrong size", unit);
     return check_guard(heap, unit_address(heap, unit), (size_t)run->n_units * UNIT_BYTES, true, error);
 }

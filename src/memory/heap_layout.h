@@ -86,6 +86,9 @@ struct heap_shared {
     struct unit_shared units[];
 };
 
+/* How many units so many bytes take. */
+#define UNITS_FOR(bytes) (((bytes) + UNIT_BYTES - 1) / UNIT_BYTES)
+
 static inline struct heap_shared *heap_here(void)
 {
     return segment_part(SEGMENT_HEAP);

@@ -21,11 +21,6 @@
 char *segment_base;
 size_t segment_size;
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static uint64_t half_limit(uint64_t limit)
 {
     return limit == LIMITS_NONE ? LIMITS_NONE : limit / 2;
@@ -35,8 +30,8 @@ uint64_t segment_size_rule(uint64_t total, uint64_t address_space, uint64_t file
 {
     uint64_t size = total != 0 ? total : (uint64_t)1 << 30;
 
-    size = smaller(size, smaller(half_limit(address_space), half_limit(file_size)));
-    size = smaller(size, SEGMENT_MAX_BYTES) / PAGES_HUGE_BYTES * PAGES_HUGE_BYTES;
+    size = bits_smaller(size, bits_smaller(half_limit(address_space), half_limit(file_size)));
+    size = bits_smaller(size, SEGMENT_MAX_BYTES) / PAGES_HUGE_BYTES * PAGES_HUGE_BYTES;
     return size > SEGMENT_MIN_BYTES ? size : SEGMENT_MIN_BYTES;
 }
 
@@ -178,7 +173,7 @@ static int create_as_fits(uint32_t n_ranks, sharedmem_error *error)
                          "shared memory needs a file size limit of 16 MiB or more; raise ulimit -f");
     size = segment_size_rule(memory.total, limits_address_space(), limits_file_size());
     if (env_has_valgrind())
-        size = smaller(size, VALGRIND_BYTES);
+        size = bits_smaller(size, VALGRIND_BYTES);
     ruled = size;
     while ((fd = create_with_size(size, n_ranks, error)) < 0) {
         if (errno != ENOMEM || size == SEGMENT_MIN_BYTES)

@@ -20,7 +20,7 @@ struct span_class_rule {
 };
 
 #define BLOCKS(bytes) (SPAN_BYTES / (bytes) > 64 ? 64 : SPAN_BYTES / (bytes) < 4 ? 4 : SPAN_BYTES / (bytes))
-#define UNITS(bytes)  ((BLOCKS(bytes) * (bytes) + UNIT_BYTES - 1) / UNIT_BYTES)
+#define UNITS(bytes)  UNITS_FOR(BLOCKS(bytes) * (bytes))
 #define CLASS(quanta)                                                                                        \
     {                                                                                                        \
         (quanta) * QUANTUM, BLOCKS((quanta)*QUANTUM), UNITS((quanta)*QUANTUM),                               \
@@ -139,6 +139,14 @@ uint32_t span_block(const struct heap_shared *heap, uint32_t span, uint64_t offs
     uint64_t within = offset - segment_offset(unit_address(heap, span));
 
     return (uint32_t)(within * rules[heap->units[span].bytes].inverse >> 32);
+}
+
+bool span_has_block(const struct heap_shared *heap, uint32_t span, uint64_t offset)
+{
+    uint32_t size_class = (uint32_t)heap->units[span].bytes, block = span_block(heap, span, offset);
+
+    return block < rules[size_class].blocks &&
+           offset == segment_offset(unit_address(heap, span)) + (uint64_t)block * rules[size_class].bytes;
 }
 
 uint32_t span_head(const struct heap_shared *heap, uint32_t unit)

@@ -2,6 +2,7 @@
 #ifndef MEMORY_SPANS_H
 #define MEMORY_SPANS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +47,9 @@ void span_give_many(struct heap_shared *heap, uint32_t span, uint64_t blocks);
 
 /* The number of the span's block that the address, an offset in the segment, lies in. */
 uint32_t span_block(const struct heap_shared *heap, uint32_t span, uint64_t offset);
+
+/* Whether a block of the span, free or not, begins at the address, an offset in the segment. */
+bool span_has_block(const struct heap_shared *heap, uint32_t span, uint64_t offset);
 
 /* The head of the span that unit lies in, or 0. */
 uint32_t span_head(const struct heap_shared *heap, uint32_t unit);

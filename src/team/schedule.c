@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/bits.h"
 #include "base/error.h"
 
 int schedule_check_n(const char *call, size_t n, sharedmem_error *error)
@@ -25,11 +26,6 @@ int schedule_check_kind(const char *call, int32_t kind, sharedmem_error *error)
  * the end of the map or by the flags of its results.
  */
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static uint64_t at_least_one(uint64_t chunk)
 {
     return chunk > 0 ? chunk : 1;
@@ -47,7 +43,7 @@ static bool next_dynamic(const struct schedule *schedule, struct schedule_shared
     if (turn->is_over)
         return false;
     *begin = atomic_fetch_add_explicit(&shared->next, chunk, memory_order_relaxed) - schedule->origin;
-    *end = smaller(*begin + chunk, schedule->n);
+    *end = bits_smaller(*begin + chunk, schedule->n);
     turn->is_over = *begin >= schedule->n;
     return !turn->is_over;
 }
@@ -59,16 +55,16 @@ static uint64_t guided_chunk(const struct schedule *schedule, uint64_t left)
 {
     uint64_t chunk = left / (2 * (uint64_t)schedule->n_ranks);
 
-    chunk = smaller(chunk, schedule->chunk_max);
+    chunk = bits_smaller(chunk, schedule->chunk_max);
     if (chunk < schedule->chunk)
         chunk = schedule->chunk;
-    return smaller(at_least_one(chunk), left);
+    return bits_smaller(at_least_one(chunk), left);
 }
 
 uint64_t schedule_chunk(const struct schedule *schedule, uint64_t next)
 {
     if (schedule->kind == SHAREDMEM_DYNAMIC)
-        return smaller(at_least_one(schedule->chunk), schedule->n - next);
+        return bits_smaller(at_least_one(schedule->chunk), schedule->n - next);
     return guided_chunk(schedule, schedule->n - next);
 }
 
@@ -92,7 +88,7 @@ static bool next_guided(const struct schedule *schedule, struct schedule_shared 
 /* Block r of n_ranks equal ones: the first n % n_ranks are one item longer. */
 static uint64_t block_begin(const struct schedule *schedule, uint32_t rank)
 {
-    return schedule->n / schedule->n_ranks * rank + smaller(schedule->n % schedule->n_ranks, rank);
+    return schedule->n / schedule->n_ranks * rank + bits_smaller(schedule->n % schedule->n_ranks, rank);
 }
 
 static bool next_static(const struct schedule *schedule, struct schedule_turn *turn, uint32_t rank,

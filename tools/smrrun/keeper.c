@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/bits.h"
 #include "host/clock.h"
 #include "host/descendants.h"
 #include "memory/memory.h"
@@ -67,20 +68,15 @@ static void read_face(struct keeper *keeper)
 
 /* ---- The loop ---- */
 
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static uint64_t next_deadline(const struct keeper *keeper)
 {
-    uint64_t next = smaller(keeper->timeout_at_ns, smaller(keeper->kill_at_ns, keeper->hint_at_ns));
+    uint64_t next = bits_smaller(keeper->timeout_at_ns, bits_smaller(keeper->kill_at_ns, keeper->hint_at_ns));
 
     if (keeper->verdict.reach_at_ns != 0 && !keeper->verdict.is_reached)
-        next = smaller(next, keeper->verdict.reach_at_ns);
+        next = bits_smaller(next, keeper->verdict.reach_at_ns);
     for (int signal = 1; signal < NSIG; signal++) {
         if (keeper->forward_ns[signal] != 0)
-            next = smaller(next, keeper->forward_ns[signal]);
+            next = bits_smaller(next, keeper->forward_ns[signal]);
     }
     return next;
 }
