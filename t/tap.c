@@ -21,30 +21,48 @@ static char bail_out[64];
 
 /* ---- Children: all of this runs in the handler of SIGALRM too, so it is made of system calls only ---- */
 
-/* Reads " S PPID" behind the last ')' of /proc/PID/stat: the name before it may hold anything. */
-static pid_t parent_of(const char *pid)
+#define STAT_BYTES 128
+
+/* Reads the beginning of /proc/PID/stat. */
+static void read_stat(const char *pid, char stat[STAT_BYTES])
 {
-    char path[NAME_MAX + 16] = "/proc/", stat[512];
-    const char *state;
+    char path[NAME_MAX + 16] = "/proc/";
     ssize_t length;
     int fd;
 
+    stat[0] = '\0';
     strcat(path, pid);
     strcat(path, "/stat");
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return -1;
-    length = read(fd, stat, sizeof stat - 1);
+        return;
+    length = read(fd, stat, STAT_BYTES - 1);
     close(fd);
     stat[length > 0 ? length : 0] = '\0';
-    state = strrchr(stat, ')');
+}
+
+/* Behind the last ')' stand " S PPID": the name before it may hold anything. */
+static pid_t parent_in(const char *stat)
+{
+    const char *state = strrchr(stat, ')');
+
     return state != NULL && strlen(state) > 4 ? atoi(state + 4) : -1;
 }
 
-/* Kills this process's children, where it should, and returns how many it saw: zombies are among them. */
+static void say_child(const char *stat)
+{
+    (void)!write(STDERR_FILENO, "# a child: ", 11);
+    (void)!write(STDERR_FILENO, stat, strlen(stat));
+    (void)!write(STDERR_FILENO, "\n", 1);
+}
+
+/*
+ * Kills this process's children where it should, else names them. Returns how many it saw: zombies are among
+ * them.
+ */
 static int each_child(bool kill_it)
 {
-    char entries[4096] __attribute__((aligned(8)));
+    char entries[4096] __attribute__((aligned(8))), stat[STAT_BYTES];
     int directory = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int children = 0;
     long length;
@@ -54,11 +72,16 @@ static int each_child(bool kill_it)
             const struct dirent64 *entry = (const void *)(entries + at);
 
             at += entry->d_reclen;
-            if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || parent_of(entry->d_name) != getpid())
+            if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+                continue;
+            read_stat(entry->d_name, stat);
+            if (parent_in(stat) != getpid())
                 continue;
             children++;
             if (kill_it)
                 kill(atoi(entry->d_name), SIGKILL);
+            else
+                say_child(stat);
         }
     }
     close(directory);

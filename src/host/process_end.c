@@ -14,13 +14,28 @@ static void end_from_siginfo(struct process_end *end, const siginfo_t *info)
     end->dumped_core = info->si_code == CLD_DUMPED;
 }
 
+/*
+ * waitid(2) that never sleeps may say EINTR all the same: under valgrind, where SIGCHLD comes just before it.
+ * Taken for "no such child", that would leave a zombie.
+ */
+static int ask(int pid, siginfo_t *info)
+{
+    int result;
+
+    do {
+        *info = (siginfo_t){0};
+        result = waitid(P_PID, (id_t)pid, info, WEXITED | WNOHANG);
+    } while (result != 0 && errno == EINTR);
+    return result;
+}
+
 enum process_how process_reap(struct process *process, struct process_end *end)
 {
-    siginfo_t info = {0};
+    siginfo_t info;
     int saved_errno = errno;
 
     *end = (struct process_end){.how = PROCESS_RUNS};
-    if (waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOHANG) != 0)
+    if (ask(process->pid, &info) != 0)
         end->how = PROCESS_VANISHED;
     else if (info.si_pid == process->pid)
         end_from_siginfo(end, &info);

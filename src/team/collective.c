@@ -25,21 +25,21 @@
 /* What one barrier of a broadcast can pass by a rank's words. */
 #define SMALL_BYTES ((TEAM_WORDS - 1) * sizeof(uint64_t))
 
-int collective_refuse_in_map(const char *where, const char *call)
+static int refuse_in_map(const struct collective_call *call)
 {
     sharedmem_error error;
 
     error_set(&error, SHAREDMEM_ERROR_USAGE, EPERM,
               "%s: items of a map may run one after the other in one worker, and would wait for each other "
               "for ever; ranks that meet are what sharedmem_parallel() is for",
-              call);
-    return error_end_call(&error, false, where);
+              call->name);
+    return error_end_call(&error, false, call->where);
 }
 
-int collective_place(const char *where, const char *call, struct team_place **place)
+int collective_begin(const struct collective_call *call, struct team_place **place)
 {
-    *place = job_current(where);
-    return *place != NULL && (*place)->team->is_map ? collective_refuse_in_map(where, call) : 0;
+    *place = job_current(call->where);
+    return *place != NULL && (*place)->team->is_map ? refuse_in_map(call) : 0;
 }
 
 /* ---- One value of each rank ---- */
@@ -147,17 +147,18 @@ static int meet_and_reduce(struct team_place *place, join_function *join, int32_
     return 0;
 }
 
-static int all(const char *call, join_function *join, int32_t op, uint64_t *bits, const char *where)
+static int all(const char *name, join_function *join, int32_t op, uint64_t *bits, const char *where)
 {
+    const struct collective_call call = {name, where, sizeof *bits, -1, op, -1};
     struct team_place *place;
     sharedmem_error error;
 
-    if (collective_place(where, call, &place) != 0)
+    if (collective_begin(&call, &place) != 0)
         return -1;
     if (op >= SHAREDMEM_SUM && op <= SHAREDMEM_MAX)
         return collective_is_alone(place) ? 0 : meet_and_reduce(place, join, op, bits, where);
     error_set(&error, SHAREDMEM_ERROR_USAGE, EINVAL,
-              "%s: op is %d; it can be SHAREDMEM_SUM, SHAREDMEM_PROD, SHAREDMEM_MIN or SHAREDMEM_MAX", call,
+              "%s: op is %d; it can be SHAREDMEM_SUM, SHAREDMEM_PROD, SHAREDMEM_MIN or SHAREDMEM_MAX", name,
               (int)op);
     return error_end_call(&error, false, where);
 }
@@ -333,11 +334,12 @@ static int bcast_by_size(const struct broadcast *bcast)
 
 int sharedmem_bcast_at(void *data, size_t bytes, int root, const char *where)
 {
+    const struct collective_call call = {"bcast", where, bytes, -1, -1, root};
     struct team_place *place;
     sharedmem_error error;
     int size;
 
-    if (collective_place(where, "bcast", &place) != 0)
+    if (collective_begin(&call, &place) != 0)
         return -1;
     size = place != NULL ? (int)place->team->size : 1;
     if (root < 0 || root >= size) {
@@ -416,9 +418,10 @@ static void *team_calloc(struct team_place *place, size_t count, size_t size, co
 
 void *sharedmem_team_calloc_at(size_t count, size_t size, const char *where)
 {
+    const struct collective_call call = {"team_calloc", where, count * size, -1, -1, -1};
     struct team_place *place;
 
-    if (collective_place(where, "team_calloc", &place) != 0)
+    if (collective_begin(&call, &place) != 0)
         return NULL;
     return collective_is_alone(place) ? sharedmem_calloc(count, size)
                                       : team_calloc(place, count, size, where);

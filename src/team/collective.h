@@ -15,15 +15,22 @@
 /* What one barrier can pass by one half of the team's board. */
 #define COLLECTIVE_HALF_BYTES ((size_t)512 << 10)
 
+/* What all ranks of a team have to say alike of a collective that they make together. -1, and 0 bytes: nothing. */
+struct collective_call {
+    const char *name;  /* "allreduce" */
+    const char *where; /* "file:line", or NULL */
+    uint64_t bytes;    /* of each rank's part; or of elements, by dtype */
+    int32_t dtype;
+    int32_t op;
+    int32_t root;
+};
+
 /*
- * Sets *place to the caller's in its team, which it joins where need be; NULL: it is alone. call: its name,
- * for messages.
+ * Begins a collective: sets *place to the caller's in its team, which it joins where need be; NULL: it is
+ * alone. Each public collective calls this first, once.
  * Returns 0, or -1 where it must not make the call (EPERM, uncaught): in a map.
  */
-int collective_place(const char *where, const char *call, struct team_place **place);
-
-/* The barrier's part of that: call was made in a map. Returns -1, EPERM, uncaught. */
-int collective_refuse_in_map(const char *where, const char *call);
+int collective_begin(const struct collective_call *call, struct team_place **place);
 
 static inline bool collective_is_alone(const struct team_place *place)
 {

@@ -167,9 +167,10 @@ int sharedmem_all_at(void *value, size_t bytes, sharedmem_combine_function *comb
                      const char *where)
 {
     struct reduction reduction = {.combine = combine, .context = context, .where = where, .bytes = bytes};
+    const struct collective_call call = {"all", where, bytes, -1, -1, -1};
     sharedmem_error error;
 
-    if (collective_place(where, "all", &reduction.place) != 0)
+    if (collective_begin(&call, &reduction.place) != 0)
         return -1;
     if (combine == NULL) {
         error_set(&error, SHAREDMEM_ERROR_USAGE, EINVAL,

@@ -201,6 +201,6 @@ int sharedmem_barrier_at(const char *where)
     if (place == NULL)
         return 0;
     if (place->team->is_map)
-        return collective_refuse_in_map(where, "barrier");
+        return collective_begin(&(struct collective_call){"barrier", where, 0, -1, -1, -1}, &place);
     return barrier_meet(place, where);
 }

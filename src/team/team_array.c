@@ -216,11 +216,12 @@ static void *allocate_alone(const struct request *request, size_t bytes)
 
 static sharedmem_array create(struct request *request)
 {
+    const struct collective_call call = {request->call, request->where, 0, request->dtype, -1, -1};
     sharedmem_array a, none = {.data = NULL};
     bool is_alone;
     size_t bytes;
 
-    if (collective_place(request->where, request->call, &request->place) != 0)
+    if (collective_begin(&call, &request->place) != 0)
         return none;
     is_alone = collective_is_alone(request->place);
     if ((is_alone ? check_arguments(request) : agree(request)) != 0)
