@@ -1,5 +1,5 @@
 # What newcomers read first: they use the public header alone, as plain C11. Installed with the documentation.
-example_programs = examples/heat examples/hello examples/integrate examples/list examples/ring examples/sum examples/wordcount
+example_programs = examples/heat examples/hello examples/integrate examples/list examples/nbody examples/ring examples/sum examples/wordcount
 example_cppflags = -I$(top_srcdir)/include
 example_cflags = -std=c11 $(WARNING_CFLAGS) $(SANITIZER_CFLAGS)
 # -no-install: the programs themselves can be run where they are built, without a wrapper script.
@@ -32,6 +32,12 @@ examples_list_CFLAGS = $(example_cflags)
 examples_list_LDFLAGS = $(example_ldflags)
 examples_list_LDADD = libsharedmem.la
 
+examples_nbody_SOURCES = examples/nbody.c
+examples_nbody_CPPFLAGS = $(example_cppflags)
+examples_nbody_CFLAGS = $(example_cflags)
+examples_nbody_LDFLAGS = $(example_ldflags)
+examples_nbody_LDADD = libsharedmem.la -lm
+
 examples_ring_SOURCES = examples/ring.c
 examples_ring_CPPFLAGS = $(example_cppflags)
 examples_ring_CFLAGS = $(example_cflags)
@@ -56,6 +62,7 @@ dist_examples_DATA = \
 	examples/hello.c \
 	examples/integrate.c \
 	examples/list.c \
+	examples/nbody.c \
 	examples/ring.c \
 	examples/sum.c \
 	examples/wordcount.c

@@ -283,6 +283,30 @@ check_ring() {
     done
 }
 
+# What does not depend on who did it: number, steps, and the bits of all stars.
+nbody_result() {
+    sed -n -e 's/^\(.* stars\), ranks: [0-9]*, /\1, /p' -e '/^checksum/p' "$tap_temp/stdout"
+}
+
+check_nbody() {
+    start='usage: nbody \[N \[STEPS\]\]'
+    for number in "" abc -1 0 1.5 "9 " " 9" +9 1000001 99999999999999999999; do
+        is_refused "nbody '$number'" "$examples/nbody" "$number"
+        is_refused "nbody 10 '$number'" "$examples/nbody" 10 "$number"
+    done
+    is_refused_once 3 nbody abc
+    for number in 1 5 200; do
+        is 0 "$(status "$examples/nbody" $number 10)" "nbody $number, alone: exit status 0"
+        has "right: " "$(stdout)" "nbody $number, alone: checks itself"
+        alone=$(nbody_result)
+        is 2 "$(echo "$alone" | wc -l)" "nbody $number, alone: stars and checksum are told"
+        for ranks in 2 3 7; do
+            is 0 "$(job "$ranks" nbody $number 10)" "nbody $number, $ranks ranks: exit status 0"
+            is "$alone" "$(nbody_result)" "nbody $number, $ranks ranks: every bit as alone"
+        done
+    done
+}
+
 begin 180
 examples=$tap_build/examples
 smrrun=$tap_build/smrrun
@@ -299,5 +323,6 @@ check_hello_job
 check_list
 check_heat
 check_ring
+check_nbody
 is "" "$(left_behind)" "no process is left"
 finish
