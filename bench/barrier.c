@@ -1,10 +1,14 @@
-/* Barriers of 2 to 32 ranks, beside those of pthread and OpenMP, and what two bare processes can do. */
+/*
+ * Barriers of 2 to 32 ranks, beside those of pthread, OpenMP and MPI, and what two bare processes can do; and of
+ * so many that others give up.
+ */
 #include <sharedmem.h>
 
 #include <pthread.h>
 #include <stdio.h>
 
 #include "gang.h"
+#include "job.h"
 
 /* ---- Ours ---- */
 
@@ -103,20 +107,43 @@ static double peer_pthread(const struct bench_contender *contender, uint64_t ops
     return gang_end(gang);
 }
 
+/* Its ranks yield the processor where they have none of their own. */
+static double openmpi(const struct bench_contender *contender, uint64_t ops)
+{
+    return job_ask(JOB_OPENMPI, contender->np, "barrier", ops);
+}
+
+static double mpich(const struct bench_contender *contender, uint64_t ops)
+{
+    return job_ask(JOB_MPICH, contender->np, "barrier", ops);
+}
+
 /* ---- The tables ---- */
 
 static const struct bench_goal two_goals[] = {
     {1.3, "sharedmem_barrier", {"floor: a flag each, spin"}, 0},
+    {0.6, "sharedmem_barrier", {"MPICH", "Open MPI"}, 0},
+    {0, NULL, {NULL}, 0},
+};
+
+static const struct bench_goal four_goals[] = {
+    {0.7, "sharedmem_barrier", {"pthread", "OpenMP", "OpenMP, passive", "Open MPI"}, 0},
     {0, NULL, {NULL}, 0},
 };
 
 static const struct bench_goal many_goals[] = {
-    {0.9, "sharedmem_barrier", {"pthread", "OpenMP", "OpenMP, passive"}, 0},
+    {0.9, "sharedmem_barrier", {"pthread", "OpenMP", "OpenMP, passive", "Open MPI"}, 0},
     {0, NULL, {NULL}, 0},
 };
 
+static const struct bench_goal *goals_of(int np)
+{
+    return np == 2 ? two_goals : np == 4 ? four_goals : many_goals;
+}
+
 static void compare(int np)
 {
+    /* MPICH spins whatever the machine has, and with more ranks than cores takes a thousand times as long. */
     const struct bench_contender contenders[] = {
         {.name = "sharedmem_barrier", .run = ours, .np = np},
         {.name = "floor: a flag each, spin", .run = flags, .np = np},
@@ -124,12 +151,32 @@ static void compare(int np)
         {.name = "pthread", .run = peer_pthread, .np = np},
         {.name = "OpenMP", .run = gang_openmp, .np = np, .question = "barrier"},
         {.name = "OpenMP, passive", .run = gang_openmp_passive, .np = np, .question = "barrier"},
+        {.name = "Open MPI", .run = openmpi, .np = np},
+        {.name = np <= gang_processors() ? "MPICH" : NULL, .run = mpich, .np = np},
         {.name = NULL},
     };
     char title[64];
 
     snprintf(title, sizeof title, "barrier of %d", np);
-    bench_table(&(struct bench_table){title, "barrier", contenders, np == 2 ? two_goals : many_goals});
+    bench_table(&(struct bench_table){title, "barrier", contenders, goals_of(np)});
+}
+
+/* At most 15 us a rank: no barrier may ever collapse. */
+static void compare_large(int np)
+{
+    const struct bench_contender contenders[] = {
+        {.name = "sharedmem_barrier", .run = ours, .np = np, .ops = 20},
+        {.name = "floor: a counter, spin then yield", .run = counter, .np = np, .ops = 20},
+        {.name = NULL},
+    };
+    const struct bench_goal goals[] = {
+        {1, "sharedmem_barrier", {"floor: a counter, spin then yield"}, 15e3 * np},
+        {0, NULL, {NULL}, 0},
+    };
+    char title[64];
+
+    snprintf(title, sizeof title, "barrier of %d", np);
+    bench_table(&(struct bench_table){title, "barrier", contenders, goals});
 }
 
 int main(int argc, char **argv)
@@ -137,5 +184,7 @@ int main(int argc, char **argv)
     bench_begin(argc, argv);
     for (int np = 2; np <= 32; np *= 2)
         compare(np);
+    compare_large(256);
+    compare_large(1024);
     return bench_end();
 }

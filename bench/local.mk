@@ -29,7 +29,7 @@ bench_ordered_SOURCES = bench/ordered.c $(bench_shared)
 bench_ordered_LDFLAGS = $(bench_ldflags)
 bench_ordered_LDADD = libsharedmem.la
 
-bench_barrier_SOURCES = bench/barrier.c $(bench_shared)
+bench_barrier_SOURCES = bench/barrier.c bench/job.c bench/job.h $(bench_shared)
 bench_barrier_LDFLAGS = $(bench_ldflags)
 bench_barrier_LDADD = libsharedmem.la
 
