@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAX_MEMBERS 256
+#define MAX_MEMBERS 1024
 
 static _Noreturn void die(const char *what)
 {
