@@ -42,6 +42,29 @@ check_options() {
     is_refused 125 "-w nowhere" -w nowhere touch started
     : >file
     is_refused 125 "-w file" -w file touch started
+    is_refused 125 "node7.example does not name this host" -H node7.example touch started
+    is_refused 125 "nowhere, cannot be read: No such file" -hostfile nowhere touch started
+    is_refused 125 "cannot be read: it is no plain file" -machinefile . touch started
+    SHAREDMEM_OPTS='--frobnicate' && export SHAREDMEM_OPTS
+    is_refused 125 "SHAREDMEM_OPTS: unknown option --frobnicate" touch started
+    unset SHAREDMEM_OPTS
+}
+
+# Lists of hosts say how many, where they count; and are told of where others are in them too.
+check_hosts() {
+    printf '# ours\nlocalhost slots=2\n%s.somewhere slots=1 max_slots=4\nother:4\n' "$(uname -n)" >hosts
+    gives 0 "a file of hosts" "$smrrun" -q -hostfile hosts sh -c 'echo "$SHAREDMEM_SIZE"'
+    is "3 3 3" "$(tr '\n' ' ' <out | sed 's/ $//')" "counts the slots of this one"
+    gives 0 "one that is named twice" "$smrrun" -q -H "localhost,$(uname -n)" sh -c 'echo "$SHAREDMEM_SIZE"'
+    is "2 2" "$(tr '\n' ' ' <out | sed 's/ $//')" "has two slots"
+    gives 0 "-n and a list" "$smrrun" -q -n 1 -H localhost:5 sh -c 'echo "$SHAREDMEM_SIZE"'
+    is 1 "$(cat out)" "-n counts"
+    gives 0 "several hosts" "$smrrun" -H localhost:1,other:1 true
+    says "^smrrun: the job has 2 nodes, and smrrun uses this one" "are told of"
+    SHAREDMEM_OPTS='-l -n 2' && export SHAREDMEM_OPTS
+    gives 0 "SHAREDMEM_OPTS" "$smrrun" echo a
+    unset SHAREDMEM_OPTS
+    is "[0] a [1] a" "$(sort out | tr '\n' ' ' | sed 's/ $//')" "has options"
 }
 
 # executable NAME: makes a file that may be executed of what it is given.
@@ -149,6 +172,7 @@ check_processes() {
 begin_smrrun 60
 check_numbers
 check_options
+check_hosts
 check_programs
 check_closed
 check_files

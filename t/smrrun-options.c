@@ -140,7 +140,19 @@ static const struct {
     {{"-lz", "a"}, "unknown option -lz; smrrun -h lists all"},
     {{"-4", "a"}, "unknown option -4; smrrun -h lists all"},
     {{"-=", "a"}, "unknown option -="},
-    {{"-hostfile", "x", "a"}, "unknown option -hostfile"},
+    {{"--mem", "interleaved", "a"},
+     "--mem interleaved: no such policy (interleave?); give local, interleave or"},
+    {{"--bind-to", "shares", "a"}, "--bind-to shares: no such policy (share?); give share or none"},
+    /* As others have it. */
+    {{"-hostfiel", "x", "a"}, "unknown option -hostfiel; did you mean --hostfile?"},
+    {{"-hostfile", "", "a"}, "-hostfile '': no file; give a file, as in: smrrun -f hosts ./prog"},
+    {{"-H", "", "a"}, "-H '': no host; give localhost, as in: smrrun -H localhost ./prog"},
+    {{"-genv", "A"}, "-genv needs two values; give VAR VALUE, as in: smrrun -genv OMP_NUM_THREADS 2 ./prog"},
+    {{"-genv"}, "-genv needs a value; give VAR VALUE"},
+    {{"-genv", "1A", "1", "a"}, "-genv 1A: no name of a variable"},
+    {{"-env", "SHAREDMEM_RANK", "1", "a"}, "-env SHAREDMEM_RANK: smrrun sets it for each rank"},
+    {{"--mca", "btl"}, "--mca needs two values; give KEY VALUE"},
+    {{"-ppn", "x", "a"}, "-ppn x: not a whole number; give 1 to 4096"},
     {{"-\xc3\xa4", "a"}, "smrrun -h lists all"},
     {{"--t", "4", "a"}, "--t is short for --threads or --timeout; type more of it"},
     {{"--ver", "a"}, "--ver is short for --verbose or --version; type more of it"},
@@ -199,13 +211,30 @@ static const struct {
     const char *words[6];
     int n_ranks;
 } counts[] = {
-    {{"-n4", "a"}, 4},           {{"-n", "4", "a"}, 4},    {{"-np", "4", "a"}, 4},
-    {{"-np=4", "a"}, 4},         {{"--np", "4", "a"}, 4},  {{"--np=4", "a"}, 4},
-    {{"--ntasks", "4", "a"}, 4}, {{"--ntasks=4", "a"}, 4}, {{"-ntasks", "4", "a"}, 4},
-    {{"--nt=4", "a"}, 4},        {{"--n", "4", "a"}, 4},   {{"-ln4", "a"}, 4},
-    {{"-lvn", "4", "a"}, 4},     {{"-n", "1", "a"}, 1},    {{"-n", "4096", "a"}, 4096},
-    {{"-n", "007", "a"}, 7},     {{"-n", " 4 ", "a"}, 4},  {{"-n", "2", "-n", "3", "a"}, 3},
+    {{"-n4", "a"}, 4},
+    {{"-n", "4", "a"}, 4},
+    {{"-np", "4", "a"}, 4},
+    {{"-np=4", "a"}, 4},
+    {{"--np", "4", "a"}, 4},
+    {{"--np=4", "a"}, 4},
+    {{"--ntasks", "4", "a"}, 4},
+    {{"--ntasks=4", "a"}, 4},
+    {{"-ntasks", "4", "a"}, 4},
+    {{"--nt=4", "a"}, 4},
+    {{"--n", "4", "a"}, 4},
+    {{"-ln4", "a"}, 4},
+    {{"-lvn", "4", "a"}, 4},
+    {{"-n", "1", "a"}, 1},
+    {{"-n", "4096", "a"}, 4096},
+    {{"-n", "007", "a"}, 7},
+    {{"-n", " 4 ", "a"}, 4},
+    {{"-n", "2", "-n", "3", "a"}, 3},
     {{"-n", "2", "--", "a"}, 2},
+    {{"-ppn", "4", "a"}, 4},
+    {{"-npernode", "4", "a"}, 4},
+    {{"--ntasks-per-node=4", "a"}, 4},
+    {{"-ppn", "4", "-n", "2", "a"}, 2},
+    {{"-n", "2", "-ppn", "4", "a"}, 2},
 };
 
 static void test_counts(void)
@@ -296,6 +325,70 @@ static void test_exports(void)
     options_free(&options);
     test_ok(options.exports == NULL && options.n_exports == 0, "may be freed, twice even");
     unsetenv("SET_HERE");
+}
+
+/* What commands for others have in them, and means the same here or nothing. */
+static const char *const foreign[][8] = {
+    {"--mca", "btl", "self,vader", "a"},
+    {"-mca", "mpi_yield_when_idle", "1", "--oversubscribe", "a"},
+    {"-genvall", "-launcher", "ssh", "-iface", "eth0", "a"},
+    {"-genvlist", "A,B", "-rmk", "slurm", "a"},
+    {"--mpi=pmi2", "--unbuffered", "--exclusive", "--overlap", "a"},
+    {"-byslot", "-bynode", "--allow-run-as-root", "a"},
+};
+
+static void test_foreign(void)
+{
+    for (size_t i = 0; i < COUNT_OF(foreign); i++) {
+        test_int(OPTIONS_RUN, parse(foreign[i]), "passed over:%s", shown(foreign[i]));
+        test_str("a", options.program[0], "up to the program");
+    }
+    test_int(OPTIONS_RUN, PARSE("-genv", "A", "1 2", "-env", "B", "", "--cpus-per-task=3", "a"), "of others");
+    test_int(2, options.n_exports, "variables");
+    test_str("A=1 2", options.exports[0], "each with its value");
+    test_str("B=", options.exports[1], "be it empty");
+    test_int(3, options.n_threads, "threads");
+    test_int(OPTIONS_RUN, PARSE("-H", "localhost:2", "-wd", "/tmp", "-prepend-rank", "-display-map", "a"),
+             "more");
+    test_str("localhost:2", options.hosts, "hosts");
+    test_str("/tmp", options.wdir, "a folder");
+    test_ok(options.label && options.report_bindings, "and flags");
+    test_int(OPTIONS_RUN, PARSE("-machinefile", "m", "a"), "a file");
+    test_str("m", options.hosts_file, "of hosts");
+    test_int(OPTIONS_RUN, PARSE("-f", "m", "a"), "in Hydra's words");
+    test_str("m", options.hosts_file, "too");
+}
+
+/* Parses with words in SHAREDMEM_OPTS. */
+static enum options_answer parse_preset(const char *preset, const char *word)
+{
+    enum options_answer answer;
+
+    setenv("SHAREDMEM_OPTS", preset, 1);
+    answer = PARSE(word, "a");
+    unsetenv("SHAREDMEM_OPTS");
+    return answer;
+}
+
+static void test_preset(void)
+{
+    char many[2048] = "";
+
+    test_int(OPTIONS_RUN, parse_preset("  -l  --timeout 5m\t-n2 -w /tmp ", "-q"), "SHAREDMEM_OPTS");
+    test_ok(options.label && options.quiet && options.timeout_ns == 300 * SECOND, "its options count");
+    test_str("/tmp", options.wdir, "and so do their values");
+    test_int(2, options.n_ranks, "all of them");
+    test_int(OPTIONS_RUN, parse_preset("-n2", "-n3"), "both say how many");
+    test_int(3, options.n_ranks, "the command line is the last");
+    test_int(OPTIONS_RUN, parse_preset("", "-n3"), "an empty one");
+    test_int(OPTIONS_BAD, parse_preset("-n x", "-l"), "a bad value");
+    test_has("SHAREDMEM_OPTS: -n x: not a whole number", message, "is said to be there");
+    test_int(OPTIONS_BAD, parse_preset("-l ./prog", "-l"), "a program");
+    test_has("SHAREDMEM_OPTS: ./prog is no option", message, "has no place there");
+    for (int i = 0; i < 300; i++)
+        strcat(many, "-l ");
+    test_int(OPTIONS_BAD, parse_preset(many, "-l"), "too many words");
+    test_has("more than", message, "are refused");
 }
 
 static void test_program(void)
@@ -401,6 +494,8 @@ int main(void)
     test_flags();
     test_values();
     test_exports();
+    test_foreign();
+    test_preset();
     test_program();
     test_help();
     test_version();

@@ -5,10 +5,12 @@ tools_libsmrrun_la_SOURCES = \
 	tools/smrrun/batch.c tools/smrrun/batch.h \
 	tools/smrrun/channel.c tools/smrrun/channel.h \
 	tools/smrrun/face.c tools/smrrun/face.h \
+	tools/smrrun/hosts.c tools/smrrun/hosts.h \
 	tools/smrrun/keeper.c tools/smrrun/keeper.h tools/smrrun/keeper_ends.c tools/smrrun/keeper_signals.c \
 	tools/smrrun/keeper_state.h \
 	tools/smrrun/line.c tools/smrrun/line.h \
 	tools/smrrun/options.c tools/smrrun/options.h \
+	tools/smrrun/options_help.c tools/smrrun/options_table.c tools/smrrun/options_table.h \
 	tools/smrrun/output.c tools/smrrun/output.h \
 	tools/smrrun/plan.c tools/smrrun/plan.h \
 	tools/smrrun/program.c tools/smrrun/program.h \

@@ -28,6 +28,7 @@ static const struct {
     [ENV_JOB] = {"SHAREDMEM_JOB", "where the ranks of a job find its segment; set by the launcher"},
     [ENV_RANK] = {"SHAREDMEM_RANK", "this rank of the job; set by the launcher"},
     [ENV_SIZE] = {"SHAREDMEM_SIZE", "how many ranks the job has; set by the launcher"},
+    [ENV_OPTS] = {"SHAREDMEM_OPTS", "options that smrrun reads before those on its command line"},
     [ENV_LD_PRELOAD] = {"LD_PRELOAD", "not ours; tells whether the program runs under valgrind"},
     [ENV_COLUMNS] = {"COLUMNS", "not ours; the width of a terminal that does not know it"},
     [ENV_PATH] = {"PATH", "where the launcher looks for programs"},

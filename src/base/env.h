@@ -24,6 +24,7 @@ enum env_variable {
     ENV_JOB,
     ENV_RANK,
     ENV_SIZE,
+    ENV_OPTS,
     ENV_LD_PRELOAD,
     ENV_COLUMNS,
     /* Of the launcher only. */

@@ -2,30 +2,20 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/env.h"
 #include "base/text.h"
+#include "smrrun/hosts.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
-/* The most that a host may have of anything, a job of hosts, and a file of bytes. */
-#define MAX_COUNT      4096
-#define MAX_HOSTS      (1 << 20)
-#define MAX_FILE_BYTES (16 << 20)
-
-/* What names of hosts say: how many there are, and how many slots. */
-struct hosts {
-    int n_slots; /* on this host */
-    int n_hosts;
-};
+/* The most that a host may have of anything, and a job of hosts. */
+#define MAX_COUNT 4096
+#define MAX_HOSTS (1 << 20)
 
 /* ---- Words and numbers ---- */
 
@@ -93,101 +83,28 @@ static void try_total(struct batch *batch, enum env_variable variable)
         keep(batch, number(batch, variable, MAX_COUNT), variable);
 }
 
-static bool is_this_host(const char *name, const char *hostname)
-{
-    size_t length = strcspn(name, "."), host_length = strcspn(hostname, ".");
-
-    if (name[length] == '.' && hostname[host_length] == '.')
-        return strcasecmp(name, hostname) == 0;
-    return length == host_length && strncasecmp(name, hostname, length) == 0;
-}
-
 /* ---- Torque and PBS Pro ---- */
-
-/* A file's text, to be freed, or NULL with errno. Whatever the path names, this does not wait for it. */
-static char *read_text(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat status;
-    char *text = NULL;
-    ssize_t length;
-
-    if (fd < 0)
-        return NULL;
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size > MAX_FILE_BYTES)
-        errno = EINVAL;
-    else
-        text = malloc((size_t)status.st_size + 1);
-    if (text != NULL) {
-        length = read(fd, text, (size_t)status.st_size);
-        text[length > 0 ? length : 0] = '\0';
-    }
-    close(fd);
-    return text;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcasecmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Counts the lines of text, each with a host's name. names: has room for all of them. */
-static struct hosts count_lines(char *text, char **names, const char *hostname)
-{
-    struct hosts hosts = {0};
-    size_t n_names = 0;
-    char *rest = text;
-
-    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
-        line += strspn(line, " \t\r");
-        line[strcspn(line, " \t\r")] = '\0';
-        if (*line == '\0')
-            continue;
-        names[n_names++] = line;
-        hosts.n_slots += is_this_host(line, hostname);
-    }
-    qsort(names, n_names, sizeof *names, compare_names);
-    for (size_t i = 0; i < n_names; i++)
-        hosts.n_hosts += i == 0 || compare_names(&names[i - 1], &names[i]) != 0;
-    /* The job has one host, and we are in the job: whatever else this host is called. */
-    if (hosts.n_hosts == 1)
-        hosts.n_slots = (int)n_names;
-    return hosts;
-}
-
-static size_t count_breaks(const char *text)
-{
-    size_t n = 0;
-
-    for (; *text != '\0'; text++)
-        n += *text == '\n';
-    return n;
-}
 
 static struct hosts read_nodefile(struct batch *batch, const char *hostname)
 {
     struct hosts hosts = {0};
     const char *path = env_text(ENV_PBS_NODEFILE);
-    char *text, **names;
+    int code;
 
     if (path == NULL)
         return hosts;
-    text = read_text(path);
-    if (text == NULL) {
+    code = hosts_read_file(&hosts, path, hostname);
+    /* The job has one host, and we are in the job: whatever else this host is called. */
+    if (hosts.n_hosts == 1)
+        hosts.n_here = hosts.n_slots;
+    if (code != 0)
         warn(batch, "PBS_NODEFILE=%.100s cannot be read (%s) and is ignored", path,
-             errno == EINVAL ? "no plain file" : strerror(errno));
-        return hosts;
-    }
-    names = malloc((count_breaks(text) + 1) * sizeof *names);
-    if (names != NULL)
-        hosts = count_lines(text, names, hostname);
-    free(names);
-    free(text);
-    if (hosts.n_hosts == 0 || hosts.n_slots > MAX_COUNT) {
+             code == EINVAL ? "no plain file" : strerror(code));
+    else if (hosts.n_hosts == 0 || hosts.n_here > MAX_COUNT)
         warn(batch, "PBS_NODEFILE=%.100s names %s and is ignored", path,
              hosts.n_hosts == 0 ? "no host" : "this host more than 4096 times");
-        hosts.n_slots = 0;
-    }
+    if (hosts.n_here > MAX_COUNT)
+        hosts.n_here = 0;
     return hosts;
 }
 
@@ -215,10 +132,10 @@ static void read_pbs(struct batch *batch, const char *hostname)
     if (batch->n_nodes == 0)
         batch->n_nodes = 1;
     if (!has_torque && env_text(ENV_NCPUS) != NULL) {
-        count_pbs_pro(batch, hosts.n_slots);
+        count_pbs_pro(batch, hosts.n_here);
         return;
     }
-    keep(batch, hosts.n_slots, ENV_PBS_NODEFILE);
+    keep(batch, hosts.n_here, ENV_PBS_NODEFILE);
     if (batch->n_ranks == 0)
         keep(batch, number(batch, ENV_PBS_NUM_PPN, MAX_COUNT), ENV_PBS_NUM_PPN);
     try_total(batch, ENV_PBS_NP);
@@ -330,8 +247,8 @@ static struct hosts count_pairs(const char *text, const char *hostname)
         if (count == 0 || (*text != ' ' && *text != '\0') || hosts.n_hosts == MAX_HOSTS)
             return (struct hosts){0};
         hosts.n_hosts++;
-        if (is_this_host(name, hostname))
-            hosts.n_slots = count;
+        if (hosts_is_here(name, hostname))
+            hosts.n_here = count;
     }
     return hosts;
 }
@@ -347,7 +264,7 @@ static void read_lsf(struct batch *batch, const char *hostname)
             warn_value(batch, ENV_LSB_MCPU_HOSTS, "a list like \"node1 8 node2 4\"");
     }
     batch->n_nodes = hosts.n_hosts > 0 ? hosts.n_hosts : 1;
-    keep(batch, hosts.n_slots, ENV_LSB_MCPU_HOSTS);
+    keep(batch, hosts.n_here, ENV_LSB_MCPU_HOSTS);
     try_total(batch, ENV_LSB_DJOB_NUMPROC);
     batch->n_cores = batch->n_ranks;
 }

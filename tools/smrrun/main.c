@@ -17,6 +17,7 @@
 #include "smrrun/batch.h"
 #include "smrrun/channel.h"
 #include "smrrun/face.h"
+#include "smrrun/hosts.h"
 #include "smrrun/keeper.h"
 #include "smrrun/options.h"
 #include "smrrun/output.h"
@@ -165,6 +166,38 @@ static void dry_run(const struct launch *launch)
     }
 }
 
+/* Returns 0, or the exit status: hosts were named, and this is none of them. */
+static int use_hosts(struct launch *launch, const char *hostname)
+{
+    const char *list = launch->options.hosts, *path = launch->options.hosts_file;
+    const char *name = list != NULL ? list : path;
+    struct hosts hosts;
+    int code;
+
+    if (name == NULL)
+        return 0;
+    code = list != NULL ? hosts_read_list(&hosts, list, hostname) : hosts_read_file(&hosts, path, hostname);
+    if (code != 0) {
+        face_say("the list of hosts, %.200s, cannot be read: %s", name,
+                 code == EINVAL ? "it is no plain file" : strerror(code));
+        return EXIT_OWN;
+    }
+    if (hosts.n_here == 0) {
+        face_say("%.200s does not name this host, %s, and ranks are started here only; leave it out, or use "
+                 "localhost",
+                 name, hostname);
+        return EXIT_OWN;
+    }
+    if (hosts.n_hosts > launch->batch.n_nodes)
+        launch->batch.n_nodes = hosts.n_hosts;
+    if (hosts.has_counts && hosts.n_here <= OPTIONS_MAX_RANKS) {
+        launch->batch.system = NULL;
+        launch->batch.n_ranks = hosts.n_here;
+        snprintf(launch->batch.source, sizeof launch->batch.source, "the list of hosts");
+    }
+    return 0;
+}
+
 /* Returns 0, or the exit status; -1: there is nothing more to do. */
 static int decide(struct launch *launch, int argc, char **argv)
 {
@@ -192,6 +225,9 @@ static int decide(struct launch *launch, int argc, char **argv)
         env_set(ENV_MEM, launch->options.mem);
     gethostname(hostname, sizeof hostname - 1);
     batch_read(&launch->batch, hostname);
+    status = use_hosts(launch, hostname);
+    if (status != 0)
+        return status;
     read_machine(launch, &machine);
     if (plan_make(&launch->plan, &launch->options, &launch->batch, &machine, message, sizeof message) != 0) {
         face_say("%s", message);

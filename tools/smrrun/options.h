@@ -29,9 +29,13 @@ struct options {
     uint64_t heap_bytes; /* 0: not given */
     const char *mem;     /* where memory lies, as SHAREDMEM_MEM has it; NULL: not given */
     const char *wdir;    /* NULL: stay here; not looked at yet */
+    int n_per_node;      /* ranks on each host, as others say it; 0: not given */
+    const char *hosts;   /* where to run, as others say it: a list, or a file with one; NULL: not given */
+    const char *hosts_file;
     char **exports;      /* "VAR=VALUE" of -x in the order given, as many as n_exports; options_free() */
     int n_exports;
     char **program; /* the program and its arguments, NULL at the end; part of argv */
+    char *preset;   /* the words of SHAREDMEM_OPTS, which values above may lie in */
 };
 
 enum options_answer {
@@ -44,7 +48,7 @@ enum options_answer {
  * Reads the command line, NULL at its end. Options end at the first word that is none, which is the program,
  * or at --. Long options may be cut as long as they are unique, and take their value as --name=value or as
  * the next word; with one dash, as MPI's launchers have them, only whole: -np 4. Letters may share a word:
- * -lvn4. The last of several counts, but -x adds.
+ * -lvn4. The last of several counts, but -x adds. The words of SHAREDMEM_OPTS come before all of them.
  * message: gets one line without a newline and without "smrrun: ", cut to size; "" where all is well.
  */
 enum options_answer options_parse(struct options *options, int argc, char **argv, char *message, size_t size);

@@ -55,7 +55,9 @@ static void count_ranks(struct plan *plan, const struct options *options, const 
         snprintf(plan->source, sizeof plan->source, "-n");
     } else if (batch->n_ranks > 0) {
         plan->n_ranks = smaller(batch->n_ranks, OPTIONS_MAX_RANKS);
-        snprintf(plan->source, sizeof plan->source, "%s of %s", batch->source, batch->system);
+        /* A list of hosts is not of a batch system. */
+        snprintf(plan->source, sizeof plan->source, "%s%s%s", batch->source,
+                 batch->system != NULL ? " of " : "", batch->system != NULL ? batch->system : "");
     } else {
         plan->n_ranks = smaller(at_least_one(cores / threads), OPTIONS_MAX_RANKS);
         plan->is_default = true;
