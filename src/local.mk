@@ -15,7 +15,7 @@ library_sources = \
 	src/host/affinity.c src/host/affinity.h \
 	src/host/binding.c src/host/binding.h src/host/binding_plan.c \
 	src/host/cgroup.c src/host/cgroup.h \
-	src/host/clock.h \
+	src/host/clock.c src/host/clock.h \
 	src/host/cpu_count.c src/host/cpu_count.h \
 	src/host/crash.c src/host/crash.h src/host/crash_text.c \
 	src/host/descendants.c src/host/descendants.h \

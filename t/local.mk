@@ -270,6 +270,7 @@ shell_tests = \
 	t/openmp-clang.t \
 	t/loading.t \
 	t/smrrun-bad.t \
+	t/smrrun-files.t \
 	t/smrrun-fail.t \
 	t/smrrun-kill.t \
 	t/smrrun-memory.t \

@@ -74,7 +74,7 @@ static void test_cases(void)
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct line line;
 
-        line_init(&line, 8, cases[i].label);
+        line_init(&line, 8, cases[i].label, false);
         for (int j = 0; j < MAX_STEPS && cases[i].steps[j].in != NULL; j++) {
             const struct step *step = &cases[i].steps[j];
             bool has_passed = line_add(&line, step->in, strlen(step->in), &sink);
@@ -94,7 +94,7 @@ static void test_prompt(void)
 {
     struct line line;
 
-    line_init(&line, 100, "[0] ");
+    line_init(&line, 100, "[0] ", false);
     line_pass(&line, &sink);
     test_str("", passed(), "nothing held back, nothing passed on");
     line_add(&line, "name? ", 6, &sink);
@@ -159,13 +159,13 @@ static void test_any_chunks(void)
         struct line line;
 
         fill(in, n);
-        line_init(&line, 1 + random_below(20), "");
+        line_init(&line, 1 + random_below(20), "", false);
         n_out = feed(&line, in, n, 1 + random_below(30), out);
         changed += n_out != n || memcmp(in, out, n) != 0;
 
-        line_init(&line, 1 + random_below(20), "[1] ");
+        line_init(&line, 1 + random_below(20), "[1] ", false);
         n_out = feed(&line, in, n, 1 + random_below(30), out);
-        line_init(&line, sizeof in, "[1] ");
+        line_init(&line, sizeof in, "[1] ", false);
         n_again = feed(&line, in, n, sizeof in, again);
         different += n_out != n_again || memcmp(out, again, n_out) != 0;
     }
@@ -180,7 +180,7 @@ static void test_whole(void)
     struct line line;
     int torn = 0;
 
-    line_init(&line, 1000000, "");
+    line_init(&line, 1000000, "", false);
     for (int i = 0; i < 3000; i++) {
         size_t n = 1 + random_below(sizeof in);
 
@@ -198,7 +198,7 @@ static void test_memory(void)
 {
     struct line line;
 
-    line_init(&line, 65536, "");
+    line_init(&line, 65536, "", false);
     line_add(&line, "x", 1, &sink);
     test_ok(line.size <= 128, "a short piece takes little");
     for (int i = 0; i < 65535; i++)

@@ -143,6 +143,16 @@ static const struct {
     {{"--mem", "interleaved", "a"},
      "--mem interleaved: no such policy (interleave?); give local, interleave or"},
     {{"--bind-to", "shares", "a"}, "--bind-to shares: no such policy (share?); give share or none"},
+    /* Files and input. */
+    {{"-o", "", "a"},
+     "-o '': no file; give a file, in which %r is the rank, as in: smrrun -o 'out.%r' ./prog"},
+    {{"-o", "out.%x", "a"}, "-o out.%x: behind % stands r, for the rank, or another %; give"},
+    {{"-e", "err.%", "a"}, "-e err.%: behind % stands r"},
+    {{"-o", "%3%", "a"}, "behind % stands r"},
+    {{"-l", "-o", "out.%r", "a"}, "no line begins with a label; leave out %r or -l"},
+    {{"--timestamps", "-e", "out.%r", "a"}, "no line begins with the time; leave out %r or --timestamps"},
+    {{"--stdin", "x", "a"}, "--stdin x: no rank; give a rank or none, as in: smrrun --stdin none ./prog"},
+    {{"--stdin", "-1", "a"}, "--stdin -1: out of range"},
     /* As others have it. */
     {{"-hostfiel", "x", "a"}, "unknown option -hostfiel; did you mean --hostfile?"},
     {{"-hostfile", "", "a"}, "-hostfile '': no file; give a file, as in: smrrun -f hosts ./prog"},
@@ -154,7 +164,7 @@ static const struct {
     {{"--mca", "btl"}, "--mca needs two values; give KEY VALUE"},
     {{"-ppn", "x", "a"}, "-ppn x: not a whole number; give 1 to 4096"},
     {{"-\xc3\xa4", "a"}, "smrrun -h lists all"},
-    {{"--t", "4", "a"}, "--t is short for --threads or --timeout; type more of it"},
+    {{"--t", "4", "a"}, "--t is short for --threads or --timeout or --timestamps; type more of it"},
     {{"--ver", "a"}, "--ver is short for --verbose or --version; type more of it"},
     {{"--ver=1", "a"}, "--ver is short for"},
     {{"--h", "a"}, "--h is short for --heap or --help"},
@@ -257,6 +267,7 @@ static const struct {
     {{"-l", "--label", "--l", "--tag-output"}, offsetof(struct options, label)},
     {{"-q", "--quiet", "--q"}, offsetof(struct options, quiet)},
     {{"-v", "--verbose", "--verb"}, offsetof(struct options, verbose)},
+    {{"--timestamps", "--timestamp-output"}, offsetof(struct options, timestamps)},
 };
 
 static void test_flag(const char *word, size_t offset)
@@ -305,6 +316,15 @@ static void test_values(void)
     test_str("run1", options.wdir, "MPI's -wdir is no -w with dir");
     test_ok(options.timeout_ns == 0 && options.grace_ns == 0 && options.heap_bytes == 16 << 20,
             "all of them");
+    test_int(OPTIONS_RUN, PARSE("-o", "a%%b.%4r", "--stdin", "none", "a"),
+             "a file for each rank, and no input");
+    test_str("a%%b.%4r", options.files[0], "stdout's");
+    test_str("a%%b.%4r", options.files[1], "is stderr's too");
+    test_int(-1, options.stdin_rank, "nobody reads");
+    test_int(OPTIONS_RUN, PARSE("-o", "out", "-e", "err.%t", "--stdin=3", "a"), "one each");
+    test_str("out", options.files[0], "stdout's");
+    test_str("err.%t", options.files[1], "stderr's");
+    test_int(3, options.stdin_rank, "who reads");
     test_int(OPTIONS_RUN, PARSE("-w/tmp", "--heap", "8192G", "a"), "the largest heap");
     test_str("/tmp", options.wdir, "a folder in the same word");
 }

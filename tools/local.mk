@@ -5,6 +5,7 @@ tools_libsmrrun_la_SOURCES = \
 	tools/smrrun/batch.c tools/smrrun/batch.h \
 	tools/smrrun/channel.c tools/smrrun/channel.h \
 	tools/smrrun/face.c tools/smrrun/face.h \
+	tools/smrrun/files.c tools/smrrun/files.h \
 	tools/smrrun/hosts.c tools/smrrun/hosts.h \
 	tools/smrrun/keeper.c tools/smrrun/keeper.h tools/smrrun/keeper_ends.c tools/smrrun/keeper_signals.c \
 	tools/smrrun/keeper_state.h \

@@ -1,7 +1,8 @@
-/* clock.h: time in nanoseconds; both clocks cost tens of nanoseconds and never fail. */
+/* clock.h: time in nanoseconds; the clocks cost tens of nanoseconds and never fail. And for persons. */
 #ifndef HOST_CLOCK_H
 #define HOST_CLOCK_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -30,5 +31,8 @@ static inline uint64_t clock_boot_ns(void)
 {
     return clock_read_ns(CLOCK_BOOTTIME);
 }
+
+/* Writes the local date and time, "2026-03-31 09:05:00.123", cut to size. Returns its length. */
+size_t clock_calendar(char *text, size_t size);
 
 #endif

@@ -22,6 +22,7 @@
 
 #include <signal.h>
 
+#include "smrrun/files.h"
 #include "smrrun/options.h"
 #include "smrrun/output.h"
 #include "smrrun/plan.h"
@@ -34,6 +35,7 @@ struct keeper_job {
     const struct topology *topology;  /* for reports of bindings; NULL: not known */
     const char *path;                 /* what ranks execute */
     struct output *output;            /* NULL: ranks have the launcher's own stdout and stderr */
+    struct files *files;              /* that ranks print into by themselves; NULL: none */
     int memory_fd;                    /* the job's shared memory, where ranks find it; -1: there is none */
     char memory[KEEPER_MEMORY_BYTES]; /* the value of SHAREDMEM_JOB */
     int channel;                      /* to the face */

@@ -5,9 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-void line_init(struct line *line, size_t longest, const char *label)
+#include "host/clock.h"
+
+/* A date and time, and a label. */
+#define LABEL_BYTES 64
+
+void line_init(struct line *line, size_t longest, const char *label, bool is_stamped)
 {
-    *line = (struct line){.longest = longest, .last = '\n'};
+    *line = (struct line){.longest = longest, .last = '\n', .is_stamped = is_stamped};
     snprintf(line->label, sizeof line->label, "%s", label);
 }
 
@@ -57,14 +62,31 @@ static bool begins(const struct line *line, char first)
     return line->last == '\n' || (line->last == '\r' && first != '\n');
 }
 
+static bool has_label(const struct line *line)
+{
+    return line->is_stamped || line->label[0] != '\0';
+}
+
+/* What the line begins with: "2026-03-31 09:05:00.123 [3] ". Returns its length. */
+static size_t write_label(const struct line *line, char text[LABEL_BYTES])
+{
+    size_t length = 0;
+
+    if (line->is_stamped)
+        length = clock_calendar(text, LABEL_BYTES);
+    return length +
+           (size_t)snprintf(text + length, LABEL_BYTES - length, "%s%s", length > 0 ? " " : "", line->label);
+}
+
 /* Passes on what is held and the n bytes behind it, not both empty, in one write. */
 static void pass_together(struct line *line, const char *bytes, size_t n, struct sink *to)
 {
     char first = line->n_held > 0 ? line->held[0] : bytes[0];
-    size_t n_label = begins(line, first) ? strlen(line->label) : 0;
+    char label[LABEL_BYTES];
+    size_t n_label = has_label(line) && begins(line, first) ? write_label(line, label) : 0;
 
     sink_reserve(to, n_label + line->n_held + n);
-    sink_add(to, line->label, n_label);
+    sink_add(to, label, n_label);
     sink_add(to, line->held, line->n_held);
     sink_add(to, bytes, n);
     line->last = n > 0 ? bytes[n - 1] : line->held[line->n_held - 1];
@@ -75,7 +97,7 @@ static void pass_together(struct line *line, const char *bytes, size_t n, struct
 static void pass(struct line *line, const char *bytes, size_t n, struct sink *to)
 {
     do {
-        size_t part = line->label[0] != '\0' && n > 0 ? first_line(bytes, n) : n;
+        size_t part = has_label(line) && n > 0 ? first_line(bytes, n) : n;
 
         pass_together(line, bytes, part, to);
         bytes += part;
@@ -148,7 +170,7 @@ void line_end(struct line *line, struct sink *to)
 {
     char last = line->n_held > 0 ? line->held[line->n_held - 1] : line->last;
 
-    if (line->label[0] != '\0' && last != '\n' && last != '\r')
+    if (has_label(line) && last != '\n' && last != '\r')
         pass_together(line, "\n", 1, to);
     else
         line_pass(line, to);

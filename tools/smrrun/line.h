@@ -17,14 +17,15 @@
 struct line {
     char *held; /* the piece held back, allocated only while there is one */
     size_t n_held;
-    size_t size;    /* bytes allocated at held */
-    size_t longest; /* a longer piece is not held back */
-    char last;      /* the last byte that was passed on; at first a newline */
-    char label[16]; /* what each line begins with; "" for nothing */
+    size_t size;     /* bytes allocated at held */
+    size_t longest;  /* a longer piece is not held back */
+    char last;       /* the last byte that was passed on; at first a newline */
+    char label[16];  /* what each line begins with; "" for nothing */
+    bool is_stamped; /* before the label stands when it was passed on */
 };
 
 /* label is cut to size. */
-void line_init(struct line *line, size_t longest, const char *label);
+void line_init(struct line *line, size_t longest, const char *label, bool is_stamped);
 
 /*
  * Takes the n next bytes, and passes on what is whole. A piece that grows longer than longest passes as it

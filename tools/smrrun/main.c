@@ -265,16 +265,61 @@ static int check_room(const struct launch *launch)
     return EXIT_OWN;
 }
 
-/* Pipes for each rank. One rank prints by itself, unless its lines are to be labelled. */
-static int open_output(const struct launch *launch, struct output **output)
+/* Says what is wrong with an option's file. */
+static int refuse_file(const char *message)
 {
-    const int to[2] = {STDOUT_FILENO, STDERR_FILENO};
-    int n = launch->plan.n_ranks;
+    face_say("%s", message);
+    return EXIT_OWN;
+}
 
-    if (n == 1 && !launch->options.label)
+/*
+ * The files of -o and -e: those of all ranks become what the launcher prints to; where each has its own, ranks
+ * print into them by themselves. to: gets where the streams go.
+ */
+static int open_files(const struct launch *launch, struct keeper_job *job, int to[2])
+{
+    const char *const *patterns = launch->options.files;
+    const char *own[2] = {NULL, NULL};
+    char message[512], path[PATH_MAX];
+
+    for (int stream = 0; stream < 2; stream++) {
+        bool is_same = stream == 1 && patterns[0] != NULL && patterns[1] != NULL &&
+                       strcmp(patterns[0], patterns[1]) == 0;
+
+        if (patterns[stream] == NULL)
+            continue;
+        if (files_has_rank(patterns[stream])) {
+            own[stream] = patterns[stream];
+            continue;
+        }
+        to[stream] = is_same                                              ? to[0]
+                     : files_path(patterns[stream], 0, path, sizeof path) ? files_make(path)
+                                                                          : -1;
+        if (to[stream] >= 0)
+            continue;
+        snprintf(message, sizeof message, "cannot make %.200s: %s", patterns[stream], strerror(errno));
+        return refuse_file(message);
+    }
+    if (own[0] == NULL && own[1] == NULL)
         return 0;
-    *output = output_create(n, to, launch->options.label);
-    return *output != NULL ? 0 : refuse(launch, "pipes for the ranks' output");
+    job->files = files_open(own, launch->plan.n_ranks, message, sizeof message);
+    return job->files != NULL ? 0 : refuse_file(message);
+}
+
+/* Pipes for each rank. One rank prints by itself, unless its lines are to begin with something. */
+static int open_output(const struct launch *launch, struct keeper_job *job)
+{
+    const struct options *options = &launch->options;
+    unsigned style = (options->label ? OUTPUT_LABELS : 0) | (options->timestamps ? OUTPUT_STAMPS : 0);
+    int to[2] = {STDOUT_FILENO, STDERR_FILENO};
+    int n = launch->plan.n_ranks, status = open_files(launch, job, to);
+
+    if (status != 0)
+        return status;
+    if (n == 1 && style == 0 && to[0] == STDOUT_FILENO && to[1] == STDERR_FILENO)
+        return 0;
+    job->output = output_create(n, to, style);
+    return job->output != NULL ? 0 : refuse(launch, "pipes for the ranks' output");
 }
 
 /* What a rank prints in a region comes out in the order of the regions, be it whole lines or not. */
@@ -292,7 +337,7 @@ static int prepare(const struct launch *launch, struct keeper_job *job)
     if (status != 0)
         return status;
     fds_raise_limit();
-    status = open_output(launch, &job->output);
+    status = open_output(launch, job);
     if (status != 0)
         return status;
     if (start_memory(job, message, sizeof message) != 0) {
@@ -346,6 +391,7 @@ static int run(const struct launch *launch)
     if (status == 0)
         status = run_prepared(launch, &job);
     output_destroy(job.output);
+    files_close(job.files);
     return status;
 }
 

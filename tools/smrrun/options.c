@@ -6,6 +6,7 @@
 
 #include "base/env.h"
 #include "base/text.h"
+#include "smrrun/files.h"
 
 /* Room for the names of all options that share a prefix. */
 #define LIST_BYTES 256
@@ -141,6 +142,14 @@ static bool has_known_letters(const char *word)
     return true;
 }
 
+/* Whether what could be letters, -hostfiel, is rather a name with a slip. */
+static bool is_misspelled(const char *word)
+{
+    size_t length = strcspn(word + 1, "=");
+
+    return find_letter(word[1])->operand == NULL && length > 3 && nearest_name(word + 1, length) != NULL;
+}
+
 /* Reads flags in one word, -lv, the last of which may have a value: -ln4, -ln 4. */
 static enum options_answer read_letters(struct options_line *line, const char *word)
 {
@@ -169,7 +178,9 @@ static enum options_answer read_word(struct options_line *line)
         return read_long(line, word);
     if (option != NULL)
         return read_name(line, option, word);
-    return has_known_letters(word) ? read_letters(line, word) : refuse_unknown(line, word);
+    if (!has_known_letters(word) || is_misspelled(word))
+        return refuse_unknown(line, word);
+    return read_letters(line, word);
 }
 
 /* What stands behind the options is the program. */
@@ -255,6 +266,27 @@ static void set_defaults(struct options_line *line)
     line->options->is_bind_given = false;
 }
 
+/* What options mean together. */
+static enum options_answer settle(struct options_line *line)
+{
+    struct options *options = line->options;
+    bool has_own;
+
+    if (options->n_ranks == 0)
+        options->n_ranks = options->n_per_node;
+    if (options->files[1] == NULL)
+        options->files[1] = options->files[0];
+    has_own = (options->files[0] != NULL && files_has_rank(options->files[0])) ||
+              (options->files[1] != NULL && files_has_rank(options->files[1]));
+    if (has_own && (options->label || options->timestamps))
+        return options_refuse(line,
+                              "into a file of its own a rank prints by itself, and no line begins with %s; "
+                              "leave out %%r or %s",
+                              options->label ? "a label" : "the time",
+                              options->label ? "-l" : "--timestamps");
+    return OPTIONS_RUN;
+}
+
 enum options_answer options_parse(struct options *options, int argc, char **argv, char *message, size_t size)
 {
     struct options_line line = {.options = options, .message = message, .size = size};
@@ -266,8 +298,8 @@ enum options_answer options_parse(struct options *options, int argc, char **argv
     line.next = argv + (argc > 0);
     if (answer == OPTIONS_RUN)
         answer = read_options(&line);
-    if (options->n_ranks == 0)
-        options->n_ranks = options->n_per_node;
+    if (answer == OPTIONS_RUN)
+        answer = settle(&line);
     return answer == OPTIONS_RUN ? take_program(&line) : answer;
 }
 

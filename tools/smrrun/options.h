@@ -22,6 +22,9 @@ struct options {
     bool dry_run;
     bool keep_going;
     bool label;
+    bool timestamps;
+    int stdin_rank;       /* who has the standard input; -1: nobody */
+    const char *files[2]; /* where stdout and stderr go, patterns of files.h; NULL: to the launcher's */
     bool quiet;
     bool verbose;
     uint64_t timeout_ns; /* 0: none */
@@ -32,7 +35,7 @@ struct options {
     int n_per_node;      /* ranks on each host, as others say it; 0: not given */
     const char *hosts;   /* where to run, as others say it: a list, or a file with one; NULL: not given */
     const char *hosts_file;
-    char **exports;      /* "VAR=VALUE" of -x in the order given, as many as n_exports; options_free() */
+    char **exports; /* "VAR=VALUE" of -x in the order given, as many as n_exports; options_free() */
     int n_exports;
     char **program; /* the program and its arguments, NULL at the end; part of argv */
     char *preset;   /* the words of SHAREDMEM_OPTS, which values above may lie in */

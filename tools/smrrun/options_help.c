@@ -45,6 +45,6 @@ enum options_answer options_show_help(struct options_line *line, const struct op
         if (options_table[i].help != NULL)
             print_option(&options_table[i]);
     }
-    fputs("\nfor example: smrrun -n 4 ./prog input.txt\n", stdout);
+    fputs("\nfor example: smrrun -n 4 ./prog input.txt; man smrrun tells more\n", stdout);
     return printed(line);
 }

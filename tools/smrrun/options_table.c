@@ -9,6 +9,7 @@
 #include "base/parse.h"
 #include "base/text.h"
 #include "memory/segment.h"
+#include "smrrun/files.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
@@ -132,6 +133,28 @@ static enum options_answer choose(struct options_line *line, const struct option
     return refuse_value(line, option, text, nearest != NULL ? problem : option->problem);
 }
 
+/* A rank, from 0 to what could be one, or none. */
+static enum options_answer take_rank(struct options_line *line, const struct option *option, const char *text)
+{
+    long rank = -1;
+
+    if (strcmp(text, "none") != 0 && parse_int(text, 0, OPTIONS_MAX_RANKS - 1, &rank) != 0)
+        return refuse_value(line, option, text, is_number(text) ? "out of range" : option->problem);
+    *(int *)member(line, option) = (int)rank;
+    return OPTIONS_RUN;
+}
+
+/* Where ranks print to: both streams, unless -e says where stderr goes. */
+static enum options_answer take_file(struct options_line *line, const struct option *option, const char *text)
+{
+    const char *problem = files_problem(text);
+
+    if (problem != NULL)
+        return refuse_value(line, option, text, problem);
+    *(const char **)member(line, option) = text;
+    return OPTIONS_RUN;
+}
+
 static enum options_answer take_bind(struct options_line *line, const struct option *option, const char *text)
 {
     static const char *const policies[] = {[OPTIONS_BIND_SHARE] = "share", [OPTIONS_BIND_NONE] = "none"};
@@ -247,6 +270,7 @@ static enum options_answer take_export_pair(struct options_line *line, const str
     .take = take_number, OFFSET(member), .min = 1, .max = OPTIONS_MAX_RANKS,                                 \
     .problem = "not a whole number", .expected = "1 to 4096"
 
+#define FILE_OF(member) take_file, OFFSET(member), .expected = "a file, in which %r is the rank"
 #define EXPORT_PAIR                                                                                          \
     .take = take_export_pair, .problem = "no name of a variable", .expected = "VAR VALUE",                   \
     .example = "-genv OMP_NUM_THREADS 2"
@@ -281,7 +305,12 @@ const struct option options_table[] = {
      .problem = "not a time", .expected = "5, 500ms or 1m", .example = "--grace 10s", .preset = "5s"},
     {'k', "keep-going", NULL, "a rank that fails does not end the others", FLAG(keep_going)},
     {'l', "label", NULL, "begin each line with its [rank]", FLAG(label)},
-    {'\0', "tag-output", NULL, NULL, FLAG(label)},
+    {'\0', "timestamps", NULL, "begin each line with date and time", FLAG(timestamps)},
+    {'o', "output", "FILE", "print into a file; 'out.%r': one for each rank", FILE_OF(files[0]),
+     .example = "-o 'out.%r'"},
+    {'e', "error", "FILE", NULL, FILE_OF(files[1]), .example = "-e 'err.%r'"},
+    {'\0', "stdin", "R", NULL, take_rank, OFFSET(stdin_rank), .problem = "no rank",
+     .expected = "a rank or none", .example = "--stdin none"},
     {'\0', "heap", "SIZE", "size of the shared memory; else what the machine has", take_size,
      OFFSET(heap_bytes), .min = SEGMENT_MIN_BYTES, .max = SEGMENT_MAX_BYTES, .problem = "not a size",
      .expected = "16M to 8192G", .example = "--heap 4G"},
@@ -302,7 +331,11 @@ const struct option options_table[] = {
     {'\0', "env", "VAR VAL", NULL, EXPORT_PAIR},
     {'\0', "wd", "DIR", NULL, take_word, OFFSET(wdir), .problem = "no folder", .expected = "a folder",
      .example = "-w run1"},
+    {'\0', "tag-output", NULL, NULL, FLAG(label)},
     {'\0', "prepend-rank", NULL, NULL, FLAG(label)},
+    {'\0', "timestamp-output", NULL, NULL, FLAG(timestamps)},
+    {'\0', "outfile-pattern", "FILE", NULL, FILE_OF(files[0]), .example = "-o 'out.%r'"},
+    {'\0', "errfile-pattern", "FILE", NULL, FILE_OF(files[1]), .example = "-e 'err.%r'"},
     {'\0', "display-map", NULL, NULL, FLAG(report_bindings)},
     {'\0', "H", "LIST", NULL, HOSTS},
     {'\0', "host", "LIST", NULL, HOSTS},

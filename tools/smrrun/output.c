@@ -80,14 +80,14 @@ static int open_source(struct output *output, struct source *source)
     return epoll_ctl(output->epoll_fd, EPOLL_CTL_ADD, source->read_fd, &event);
 }
 
-static int open_sources(struct output *output, bool label)
+static int open_sources(struct output *output, unsigned style)
 {
     for (int i = 0; i < output->n_sources; i++) {
         char text[16] = "";
 
-        if (label)
+        if (style & OUTPUT_LABELS)
             snprintf(text, sizeof text, "[%d] ", i / output->n_streams);
-        line_init(&output->sources[i].line, OUTPUT_LINE_MAX, text);
+        line_init(&output->sources[i].line, OUTPUT_LINE_MAX, text, style & OUTPUT_STAMPS);
         output->sources[i].stream = i % output->n_streams;
         if (open_source(output, &output->sources[i]) != 0)
             return -1;
@@ -117,7 +117,7 @@ static struct output *allocate(int n_ranks, int n_streams)
     return output;
 }
 
-struct output *output_create(int n_ranks, const int to[2], bool label)
+struct output *output_create(int n_ranks, const int to[2], unsigned style)
 {
     struct output *output = allocate(n_ranks, is_same_file(to[0], to[1]) ? 1 : 2);
 
@@ -128,7 +128,7 @@ struct output *output_create(int n_ranks, const int to[2], bool label)
         output->is_terminal[i] = isatty(to[i]);
     }
     output->epoll_fd = fds_above_stdio(epoll_create1(EPOLL_CLOEXEC));
-    if (output->epoll_fd >= 0 && open_sources(output, label) == 0)
+    if (output->epoll_fd >= 0 && open_sources(output, style) == 0)
         return output;
     output_destroy(output);
     return NULL;

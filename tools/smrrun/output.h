@@ -36,6 +36,12 @@
 
 struct output;
 
+/* What each line begins with; added up. */
+enum output_style {
+    OUTPUT_LABELS = 1, /* "[rank] " */
+    OUTPUT_STAMPS = 2  /* date and time, before that */
+};
+
 /* What became of a call. */
 enum output_state {
     OUTPUT_OPEN,   /* all is well */
@@ -45,13 +51,13 @@ enum output_state {
 
 /*
  * For n_ranks ranks, whose output goes to the fds to[0] (stdout) and to[1] (stderr), which stay the caller's,
- * mostly 1 and 2. Their flags are left alone. label: each line begins with "[rank] ".
+ * mostly 1 and 2. Their flags are left alone. style: of enum output_style.
  * It takes two fds for each pipe and one more, all above 2 and closed on exec; after output_close_reads() or
  * output_close_writes() half of that.
  * Returns NULL with errno ENOMEM, EMFILE, ENFILE, or ENOSPC (the user's limit on epoll watches); nothing is
  * left open then.
  */
-struct output *output_create(int n_ranks, const int to[2], bool label);
+struct output *output_create(int n_ranks, const int to[2], unsigned style);
 
 /* The write ends for rank's stdout and stderr; the same fd twice where one pipe serves both. -1: closed. */
 int output_stdout_fd(const struct output *output, int rank);

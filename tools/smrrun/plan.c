@@ -133,6 +133,11 @@ int plan_make(struct plan *plan, const struct options *options, const struct bat
 
     memset(plan, 0, sizeof *plan);
     count_ranks(plan, options, batch, cores);
+    if (options->stdin_rank >= plan->n_ranks) {
+        snprintf(message, size, "--stdin %d: there are ranks 0 to %d; give one of them, or none",
+                 options->stdin_rank, plan->n_ranks - 1);
+        return -1;
+    }
     count_threads(plan, options, batch, machine, cores);
     plan->crowd = ranks_per_processor(plan->n_ranks, machine);
     if (bind_ranks(plan, options, batch, machine) == 0)

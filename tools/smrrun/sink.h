@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 /* Room for the longest that must be one write: a line held back, what was read last, and a label. */
-#define SINK_BYTES (2 * 65536 + 64)
+#define SINK_BYTES (2 * 65536 + 128)
 
 struct sink {
     int fd;

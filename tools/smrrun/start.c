@@ -12,6 +12,7 @@
 #include "host/affinity.h"
 #include "host/fds.h"
 #include "memory/claim.h"
+#include "smrrun/files.h"
 #include "team/job.h"
 
 /* What all ranks are started with, and how they differ. */
@@ -103,7 +104,7 @@ static int start_rank(struct birth *birth, struct supervise *ranks, const char *
         .path = job->path,
         .argv = job->options->program,
         .envp = birth->environment,
-        .stdio = {birth->rank == 0 ? -1 : birth->null_fd, -1, -1},
+        .stdio = {birth->rank == job->options->stdin_rank ? -1 : birth->null_fd, -1, -1},
         .keep_fd = job->memory_fd,
         .wdir = job->options->wdir,
         .signal_mask = &job->mask,
@@ -115,6 +116,12 @@ static int start_rank(struct birth *birth, struct supervise *ranks, const char *
     if (job->output != NULL) {
         spec.stdio[1] = output_stdout_fd(job->output, birth->rank);
         spec.stdio[2] = output_stderr_fd(job->output, birth->rank);
+    }
+    for (int stream = 0; stream < 2 && job->files != NULL; stream++) {
+        int fd = files_fd(job->files, birth->rank, stream);
+
+        if (fd >= 0)
+            spec.stdio[1 + stream] = fd;
     }
     snprintf(birth->rank_text, sizeof birth->rank_text, "%s=%d", env_name(ENV_RANK), birth->rank);
     return supervise_spawn(ranks, (uint32_t)birth->rank, &spec, what);
