@@ -271,6 +271,7 @@ shell_tests = \
 	t/loading.t \
 	t/smrrun-bad.t \
 	t/smrrun-files.t \
+	t/smrrun-programs.t \
 	t/smrrun-fail.t \
 	t/smrrun-kill.t \
 	t/smrrun-memory.t \

@@ -19,7 +19,7 @@ static char message[256];
 /* Parses smrrun with these words. */
 static enum options_answer parse(const char *const *words)
 {
-    static char *argv[16]; /* options.program points into it */
+    static char *argv[32]; /* options.program points into it */
     int argc = 1;
 
     memset(argv, 0, sizeof argv);
@@ -171,8 +171,14 @@ static const struct {
     {{"--label=3", "a"}, "--label takes no value; as in: smrrun --label ./prog"},
     {{"--label=", "a"}, "--label takes no value"},
     {{"--help=me", "a"}, "--help takes no value"},
-    {{"a", ":", "b"}, "several programs with : between are not built yet"},
-    {{"-n", "2", "a", "-n", ":"}, "several programs"},
+    {{"a", ":", "b"}, "with : between programs each needs its -n, a too; as in: smrrun -n 1 ./a : -n 3 ./b"},
+    {{"-n", "1", "a", ":", "b"}, "each needs its -n, b too"},
+    {{"-n", "2", "a", "-n", ":"}, "no program given behind :; as in: smrrun -n 4 ./prog : -n 2 ./other"},
+    {{":", "a"}, "no program given; as in"},
+    {{"-n1", "a", ":", ":", "b"}, "no program given behind :"},
+    {{"-n1", "a", ":", "-l", "b"},
+     "-l counts for all programs and stands before the first; behind : stand -n, -x and"},
+    {{"-n4000", "a", ":", "-n97", "b"}, "the programs have more than 4096 ranks together"},
 };
 
 static void test_bad(void)
@@ -211,10 +217,11 @@ static void test_defaults(void)
             "no flag is set");
     test_ok(options.timeout_ns == 0, "no time limit");
     test_ok(options.grace_ns == 5 * SECOND, "a grace of 5 s");
-    test_ok(options.heap_bytes == 0 && options.wdir == NULL && options.n_exports == 0 && options.mem == NULL,
+    test_ok(options.heap_bytes == 0 && options.programs[0].wdir == NULL && options.n_exports == 0 &&
+                options.mem == NULL,
             "nothing else");
-    test_str("a", options.program[0], "the program");
-    test_str(NULL, options.program[1], "and no arguments");
+    test_str("a", options.programs[0].argv[0], "the program");
+    test_str(NULL, options.programs[0].argv[1], "and no arguments");
 }
 
 static const struct {
@@ -252,7 +259,7 @@ static void test_counts(void)
     for (size_t i = 0; i < COUNT_OF(counts); i++) {
         test_int(OPTIONS_RUN, parse(counts[i].words), "taken:%s", shown(counts[i].words));
         test_int(counts[i].n_ranks, options.n_ranks, "as %d", counts[i].n_ranks);
-        test_str("a", options.program[0], "with the program behind it");
+        test_str("a", options.programs[0].argv[0], "with the program behind it");
     }
 }
 
@@ -291,7 +298,7 @@ static void test_flags(void)
     test_ok(options.label && options.verbose && options.keep_going && !options.quiet, "and all are set");
     test_int(OPTIONS_RUN, PARSE("--oversubscribe", "--allow-run-as-root", "-oversubscribe", "a"),
              "what means nothing here is taken");
-    test_str("a", options.program[0], "and passed over");
+    test_str("a", options.programs[0].argv[0], "and passed over");
 }
 
 static void test_values(void)
@@ -305,7 +312,7 @@ static void test_values(void)
     test_ok(options.grace_ns == SECOND / 2, "a grace");
     test_int(OPTIONS_RUN, PARSE("--heap", "2G", "-w", "/tmp", "--bind-to=share", "a"), "and more of them");
     test_ok(options.heap_bytes == UINT64_C(2) << 30, "a size");
-    test_str("/tmp", options.wdir, "a folder");
+    test_str("/tmp", options.programs[0].wdir, "a folder");
     test_int(OPTIONS_BIND_SHARE, options.bind, "the default");
     test_ok(options.is_bind_given, "asked for by name");
     test_int(OPTIONS_RUN, PARSE("--mem", "interleave", "--mem=none", "a"),
@@ -313,7 +320,7 @@ static void test_values(void)
     test_str("none", options.mem, "it is kept");
     test_int(OPTIONS_RUN, PARSE("-wdir", "run1", "--timeout=0", "--grace", "0", "--heap=16M", "a"),
              "least ones");
-    test_str("run1", options.wdir, "MPI's -wdir is no -w with dir");
+    test_str("run1", options.programs[0].wdir, "MPI's -wdir is no -w with dir");
     test_ok(options.timeout_ns == 0 && options.grace_ns == 0 && options.heap_bytes == 16 << 20,
             "all of them");
     test_int(OPTIONS_RUN, PARSE("-o", "a%%b.%4r", "--stdin", "none", "a"),
@@ -326,7 +333,7 @@ static void test_values(void)
     test_str("err.%t", options.files[1], "stderr's");
     test_int(3, options.stdin_rank, "who reads");
     test_int(OPTIONS_RUN, PARSE("-w/tmp", "--heap", "8192G", "a"), "the largest heap");
-    test_str("/tmp", options.wdir, "a folder in the same word");
+    test_str("/tmp", options.programs[0].wdir, "a folder in the same word");
 }
 
 static void test_exports(void)
@@ -347,6 +354,28 @@ static void test_exports(void)
     unsetenv("SET_HERE");
 }
 
+static void test_programs(void)
+{
+    test_int(OPTIONS_RUN,
+             PARSE("-x", "A=1", "-w", "d", "-n", "2", "a", "b", ":", "-n1", "c", ":", "-n", "3", "-x", "A=2",
+                   "-w", "e", "c"),
+             "three programs");
+    test_int(6, options.n_ranks, "with six ranks together");
+    test_int(3, options.n_programs, "are three");
+    test_str("b", options.programs[0].argv[1], "arguments of the first");
+    test_str(NULL, options.programs[0].argv[2], "end at the colon");
+    test_str("c", options.programs[1].argv[0], "the second");
+    test_str(NULL, options.programs[1].argv[1], "has none");
+    test_int(2, options.programs[0].n_ranks, "ranks of the first");
+    test_int(3, options.programs[2].n_ranks, "and of the last");
+    test_str("d", options.programs[1].wdir, "the first's folder is the second's");
+    test_str("e", options.programs[2].wdir, "but where it has its own");
+    test_int(0, options.programs[1].exports[1] - options.programs[1].exports[0],
+             "the second has no variables");
+    test_int(1, options.programs[2].exports[0], "the third's");
+    test_int(2, options.programs[2].exports[1], "is its own");
+}
+
 /* What commands for others have in them, and means the same here or nothing. */
 static const char *const foreign[][8] = {
     {"--mca", "btl", "self,vader", "a"},
@@ -361,7 +390,7 @@ static void test_foreign(void)
 {
     for (size_t i = 0; i < COUNT_OF(foreign); i++) {
         test_int(OPTIONS_RUN, parse(foreign[i]), "passed over:%s", shown(foreign[i]));
-        test_str("a", options.program[0], "up to the program");
+        test_str("a", options.programs[0].argv[0], "up to the program");
     }
     test_int(OPTIONS_RUN, PARSE("-genv", "A", "1 2", "-env", "B", "", "--cpus-per-task=3", "a"), "of others");
     test_int(2, options.n_exports, "variables");
@@ -371,7 +400,7 @@ static void test_foreign(void)
     test_int(OPTIONS_RUN, PARSE("-H", "localhost:2", "-wd", "/tmp", "-prepend-rank", "-display-map", "a"),
              "more");
     test_str("localhost:2", options.hosts, "hosts");
-    test_str("/tmp", options.wdir, "a folder");
+    test_str("/tmp", options.programs[0].wdir, "a folder");
     test_ok(options.label && options.report_bindings, "and flags");
     test_int(OPTIONS_RUN, PARSE("-machinefile", "m", "a"), "a file");
     test_str("m", options.hosts_file, "of hosts");
@@ -396,7 +425,7 @@ static void test_preset(void)
 
     test_int(OPTIONS_RUN, parse_preset("  -l  --timeout 5m\t-n2 -w /tmp ", "-q"), "SHAREDMEM_OPTS");
     test_ok(options.label && options.quiet && options.timeout_ns == 300 * SECOND, "its options count");
-    test_str("/tmp", options.wdir, "and so do their values");
+    test_str("/tmp", options.programs[0].wdir, "and so do their values");
     test_int(2, options.n_ranks, "all of them");
     test_int(OPTIONS_RUN, parse_preset("-n2", "-n3"), "both say how many");
     test_int(3, options.n_ranks, "the command line is the last");
@@ -415,18 +444,18 @@ static void test_program(void)
 {
     test_int(OPTIONS_RUN, PARSE("-n", "2", "a", "-n", "3", "--", "-h"), "options behind the program");
     test_int(2, options.n_ranks, "are not ours");
-    test_str("a", options.program[0], "the program");
-    test_str("-n", options.program[1], "has them");
-    test_str("--", options.program[3], "all");
-    test_str("-h", options.program[4], "to the last");
+    test_str("a", options.programs[0].argv[0], "the program");
+    test_str("-n", options.programs[0].argv[1], "has them");
+    test_str("--", options.programs[0].argv[3], "all");
+    test_str("-h", options.programs[0].argv[4], "to the last");
     test_int(OPTIONS_RUN, PARSE("--", "-a", "b"), "a program with a dash");
-    test_str("-a", options.program[0], "stands behind --");
+    test_str("-a", options.programs[0].argv[0], "stands behind --");
     test_int(OPTIONS_RUN, PARSE("-", "b"), "a dash alone");
-    test_str("-", options.program[0], "is no option");
+    test_str("-", options.programs[0].argv[0], "is no option");
     test_int(OPTIONS_RUN, PARSE("", "b"), "an empty word");
-    test_str("", options.program[0], "is no option either");
+    test_str("", options.programs[0].argv[0], "is no option either");
     test_int(OPTIONS_RUN, PARSE("a", "::", "-x:"), "arguments with colons");
-    test_str("::", options.program[1], "are arguments");
+    test_str("::", options.programs[0].argv[1], "are arguments");
 }
 
 /* ---- Help and version ---- */
@@ -514,6 +543,7 @@ int main(void)
     test_flags();
     test_values();
     test_exports();
+    test_programs();
     test_foreign();
     test_preset();
     test_program();

@@ -4,6 +4,7 @@ tools_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tools
 tools_libsmrrun_la_SOURCES = \
 	tools/smrrun/batch.c tools/smrrun/batch.h \
 	tools/smrrun/channel.c tools/smrrun/channel.h \
+	tools/smrrun/decide.c tools/smrrun/decide.h \
 	tools/smrrun/face.c tools/smrrun/face.h \
 	tools/smrrun/files.c tools/smrrun/files.h \
 	tools/smrrun/hosts.c tools/smrrun/hosts.h \

@@ -33,7 +33,7 @@ struct keeper_job {
     const struct options *options;
     const struct plan *plan;
     const struct topology *topology;  /* for reports of bindings; NULL: not known */
-    const char *path;                 /* what ranks execute */
+    char **paths;                     /* what ranks execute, one for each program of options */
     struct output *output;            /* NULL: ranks have the launcher's own stdout and stderr */
     struct files *files;              /* that ranks print into by themselves; NULL: none */
     int memory_fd;                    /* the job's shared memory, where ranks find it; -1: there is none */

@@ -93,6 +93,11 @@ static enum options_answer refuse_unknown(struct options_line *line, const char 
 static enum options_answer read_option(struct options_line *line, const struct option *option,
                                        const char *text)
 {
+    if (line->is_later && !option->is_local)
+        return options_refuse(line,
+                              "%s counts for all programs and stands before the first; behind : stand -n, -x "
+                              "and -w",
+                              line->typed);
     if (option->operand == NULL)
         return option->take(line, option, "");
     if (text == NULL && *line->next == NULL)
@@ -183,22 +188,6 @@ static enum options_answer read_word(struct options_line *line)
     return read_letters(line, word);
 }
 
-/* What stands behind the options is the program. */
-static enum options_answer take_program(struct options_line *line)
-{
-    if (*line->next == NULL)
-        return options_refuse(line, "no program given; as in: smrrun -n 4 ./prog");
-    /* Between programs, for MPI's launchers. Run as an argument it would give wrong results in silence. */
-    for (char **word = line->next; *word != NULL; word++) {
-        if (strcmp(*word, ":") == 0)
-            return options_refuse(line,
-                                  "several programs with : between are not built yet; as in: smrrun -n 4 "
-                                  "sh -c 'test $SHAREDMEM_RANK = 0 && exec ./a; exec ./b'");
-    }
-    line->options->program = line->next;
-    return OPTIONS_RUN;
-}
-
 static bool is_option(const char *word)
 {
     return word != NULL && word[0] == '-' && word[1] != '\0';
@@ -217,6 +206,82 @@ static enum options_answer read_options(struct options_line *line)
         answer = read_word(line);
     }
     return answer;
+}
+
+/* Where the words of the program at line->next end, and the next program's follow; NULL: it is the last. */
+static char **find_end(const struct options_line *line)
+{
+    for (char **word = line->next; *word != NULL; word++) {
+        if (strcmp(*word, ":") == 0)
+            return word;
+    }
+    return NULL;
+}
+
+/* Takes what stands behind its options as the next program. Returns where it ends in *end, or NULL there. */
+static enum options_answer take_program(struct options_line *line, int first_export, char ***end)
+{
+    struct options *options = line->options;
+    struct options_program *programs;
+
+    *end = find_end(line);
+    if (*line->next == NULL || *end == line->next)
+        return options_refuse(line, "no program given%s; as in: smrrun -n 4 ./prog%s",
+                              line->is_later ? " behind :" : "", line->is_later ? " : -n 2 ./other" : "");
+    programs = realloc(options->programs, (size_t)(options->n_programs + 1) * sizeof *programs);
+    if (programs == NULL)
+        return options_refuse(line, "no memory for the programs");
+    options->programs = programs;
+    programs[options->n_programs++] = (struct options_program){
+        line->next, options->n_ranks, options->wdir, {first_export, options->n_exports}};
+    if (*end != NULL)
+        **end = NULL;
+    return OPTIONS_RUN;
+}
+
+/* Several programs share the ranks: each says how many it has. */
+static enum options_answer add_ranks(struct options_line *line)
+{
+    struct options *options = line->options;
+    int sum = 0;
+
+    for (int i = 0; i < options->n_programs && options->n_programs > 1; i++) {
+        const struct options_program *program = &options->programs[i];
+
+        if (program->n_ranks == 0)
+            return options_refuse(line,
+                                  "with : between programs each needs its -n, %.60s too; as in: smrrun -n 1 "
+                                  "./a : -n 3 ./b",
+                                  program->argv[0]);
+        sum += program->n_ranks;
+        if (sum > OPTIONS_MAX_RANKS)
+            return options_refuse(line, "the programs have more than %d ranks together; give smaller -n",
+                                  OPTIONS_MAX_RANKS);
+    }
+    if (options->n_programs > 1)
+        options->n_ranks = sum;
+    return OPTIONS_RUN;
+}
+
+/* The first program, and those behind a : with their own options. */
+static enum options_answer read_programs(struct options_line *line)
+{
+    struct options *options = line->options;
+    char **end = NULL;
+    enum options_answer answer = take_program(line, 0, &end);
+
+    while (answer == OPTIONS_RUN && end != NULL) {
+        int first_export = options->n_exports;
+
+        line->next = end + 1;
+        line->is_later = true;
+        options->n_ranks = 0;
+        options->wdir = options->programs[0].wdir;
+        answer = read_options(line);
+        if (answer == OPTIONS_RUN)
+            answer = take_program(line, first_export, &end);
+    }
+    return answer == OPTIONS_RUN ? add_ranks(line) : answer;
 }
 
 /* Puts the name of the variable before the message. */
@@ -300,7 +365,7 @@ enum options_answer options_parse(struct options *options, int argc, char **argv
         answer = read_options(&line);
     if (answer == OPTIONS_RUN)
         answer = settle(&line);
-    return answer == OPTIONS_RUN ? take_program(&line) : answer;
+    return answer == OPTIONS_RUN ? read_programs(&line) : answer;
 }
 
 void options_free(struct options *options)
@@ -309,5 +374,6 @@ void options_free(struct options *options)
         free(options->exports[i]);
     free(options->exports);
     free(options->preset);
+    free(options->programs);
     *options = (struct options){0};
 }

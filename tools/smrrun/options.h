@@ -13,8 +13,16 @@
 
 enum options_bind { OPTIONS_BIND_SHARE, OPTIONS_BIND_NONE };
 
+/* One of the programs, with : between them; its ranks follow those of the one before. */
+struct options_program {
+    char **argv;      /* the program and its arguments, NULL at the end; part of the command line */
+    int n_ranks;      /* where there are several; else as options.n_ranks */
+    const char *wdir; /* NULL: stay here; not looked at yet */
+    int exports[2];   /* it has the first program's exports, and these: from, to before */
+};
+
 struct options {
-    int n_ranks;   /* 0: not given */
+    int n_ranks;   /* of all programs; 0: not given */
     int n_threads; /* 0: not given */
     enum options_bind bind;
     bool is_bind_given;
@@ -31,14 +39,15 @@ struct options {
     uint64_t grace_ns;   /* from SIGTERM to SIGKILL; 0: at once */
     uint64_t heap_bytes; /* 0: not given */
     const char *mem;     /* where memory lies, as SHAREDMEM_MEM has it; NULL: not given */
-    const char *wdir;    /* NULL: stay here; not looked at yet */
+    const char *wdir;    /* of the program that is read; see programs */
     int n_per_node;      /* ranks on each host, as others say it; 0: not given */
     const char *hosts;   /* where to run, as others say it: a list, or a file with one; NULL: not given */
     const char *hosts_file;
     char **exports; /* "VAR=VALUE" of -x in the order given, as many as n_exports; options_free() */
     int n_exports;
-    char **program; /* the program and its arguments, NULL at the end; part of argv */
-    char *preset;   /* the words of SHAREDMEM_OPTS, which values above may lie in */
+    struct options_program *programs; /* in the order given, as many as n_programs; options_free() */
+    int n_programs;
+    char *preset; /* the words of SHAREDMEM_OPTS, which values above may lie in */
 };
 
 enum options_answer {
@@ -51,7 +60,9 @@ enum options_answer {
  * Reads the command line, NULL at its end. Options end at the first word that is none, which is the program,
  * or at --. Long options may be cut as long as they are unique, and take their value as --name=value or as
  * the next word; with one dash, as MPI's launchers have them, only whole: -np 4. Letters may share a word:
- * -lvn4. The last of several counts, but -x adds. The words of SHAREDMEM_OPTS come before all of them.
+ * -lvn4. The last of several counts, but -x adds. Behind a : follow options of the next program, which count for it
+ * alone: -n, -x and -w. The words of SHAREDMEM_OPTS come before all of them.
+ * argv: a : becomes NULL.
  * message: gets one line without a newline and without "smrrun: ", cut to size; "" where all is well.
  */
 enum options_answer options_parse(struct options *options, int argc, char **argv, char *message, size_t size);

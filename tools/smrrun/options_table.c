@@ -278,7 +278,8 @@ static enum options_answer take_export_pair(struct options_line *line, const str
     .take = take_word, OFFSET(hosts), .problem = "no host", .expected = "localhost", .example = "-H localhost"
 #define HOSTS_FILE                                                                                           \
     .take = take_word, OFFSET(hosts_file), .problem = "no file", .expected = "a file", .example = "-f hosts"
-#define IGNORED_VALUE .take = take_nothing, .expected = "a value", .example = "-n 4"
+#define IGNORED       .take = take_nothing, .is_local = true
+#define IGNORED_VALUE IGNORED, .expected = "a value", .example = "-n 4"
 
 _Static_assert(OPTIONS_MAX_RANKS == 4096, "as the table says it");
 _Static_assert(SEGMENT_MIN_BYTES == (uint64_t)16 << 20 && SEGMENT_MAX_BYTES == (uint64_t)8192 << 30,
@@ -286,8 +287,8 @@ _Static_assert(SEGMENT_MIN_BYTES == (uint64_t)16 << 20 && SEGMENT_MAX_BYTES == (
 
 const struct option options_table[] = {
     {'n', "ntasks", "N", "how many ranks; else the batch job's, else the cores", COUNT(n_ranks),
-     .example = "-n 4"},
-    {'\0', "np", "N", NULL, COUNT(n_ranks), .example = "-np 4"},
+     .example = "-n 4", .is_local = true},
+    {'\0', "np", "N", NULL, COUNT(n_ranks), .example = "-np 4", .is_local = true},
     {'t', "threads", "T", "OMP_NUM_THREADS of a rank; else its cores", COUNT(n_threads), .example = "-t 2"},
     {'\0', "bind-to", "POLICY", "share: pinned to equal shares of cores; none", take_bind, OFFSET(bind),
      .problem = "no such policy", .expected = "share or none", .example = "--bind-to none",
@@ -295,9 +296,10 @@ const struct option options_table[] = {
     {'\0', "report-bindings", NULL, "print which processors each rank has", FLAG(report_bindings)},
     {'\0', "dry-run", NULL, "print what would be started, start nothing", FLAG(dry_run)},
     {'x', "export", "VAR[=VAL]", "set a variable for the ranks; again for more", take_export,
-     .problem = "no name of a variable", .expected = "VAR or VAR=VAL", .example = "-x OMP_NUM_THREADS=2"},
+     .problem = "no name of a variable", .expected = "VAR or VAR=VAL", .example = "-x OMP_NUM_THREADS=2",
+     .is_local = true},
     {'w', "wdir", "DIR", "the folder to run in", take_word, OFFSET(wdir), .problem = "no folder",
-     .expected = "a folder", .example = "-w run1"},
+     .expected = "a folder", .example = "-w run1", .is_local = true},
     {'\0', "timeout", "D", "end all after this time: 90, 500ms, 5m, 1:30:00", take_duration,
      OFFSET(timeout_ns), .problem = "not a time", .expected = "90, 500ms, 5m, 1h or 1:30:00",
      .example = "--timeout 5m"},
@@ -327,10 +329,10 @@ const struct option options_table[] = {
     {'\0', "ppn", "N", NULL, COUNT(n_per_node), .example = "-n 4"},
     {'\0', "npernode", "N", NULL, COUNT(n_per_node), .example = "-n 4"},
     {'\0', "ntasks-per-node", "N", NULL, COUNT(n_per_node), .example = "-n 4"},
-    {'\0', "genv", "VAR VAL", NULL, EXPORT_PAIR},
-    {'\0', "env", "VAR VAL", NULL, EXPORT_PAIR},
+    {'\0', "genv", "VAR VAL", NULL, EXPORT_PAIR, .is_local = true},
+    {'\0', "env", "VAR VAL", NULL, EXPORT_PAIR, .is_local = true},
     {'\0', "wd", "DIR", NULL, take_word, OFFSET(wdir), .problem = "no folder", .expected = "a folder",
-     .example = "-w run1"},
+     .example = "-w run1", .is_local = true},
     {'\0', "tag-output", NULL, NULL, FLAG(label)},
     {'\0', "prepend-rank", NULL, NULL, FLAG(label)},
     {'\0', "timestamp-output", NULL, NULL, FLAG(timestamps)},
@@ -346,7 +348,7 @@ const struct option options_table[] = {
 
     /* ---- What means nothing on one machine ---- */
 
-    {'\0', "mca", "KEY VAL", NULL, .take = take_no_pair, .expected = "KEY VALUE",
+    {'\0', "mca", "KEY VAL", NULL, .take = take_no_pair, .is_local = true, .expected = "KEY VALUE",
      .example = "--mca btl self"},
     {'\0', "genvlist", "LIST", NULL, IGNORED_VALUE},
     {'\0', "envlist", "LIST", NULL, IGNORED_VALUE},
@@ -354,15 +356,15 @@ const struct option options_table[] = {
     {'\0', "rmk", "NAME", NULL, IGNORED_VALUE},
     {'\0', "iface", "NAME", NULL, IGNORED_VALUE},
     {'\0', "mpi", "NAME", NULL, IGNORED_VALUE},
-    {'\0', "oversubscribe", NULL, NULL, .take = take_nothing},
-    {'\0', "allow-run-as-root", NULL, NULL, .take = take_nothing},
-    {'\0', "genvall", NULL, NULL, .take = take_nothing},
-    {'\0', "envall", NULL, NULL, .take = take_nothing},
-    {'\0', "byslot", NULL, NULL, .take = take_nothing},
-    {'\0', "bynode", NULL, NULL, .take = take_nothing},
-    {'\0', "unbuffered", NULL, NULL, .take = take_nothing},
-    {'\0', "exclusive", NULL, NULL, .take = take_nothing},
-    {'\0', "overlap", NULL, NULL, .take = take_nothing},
+    {'\0', "oversubscribe", NULL, NULL, IGNORED},
+    {'\0', "allow-run-as-root", NULL, NULL, IGNORED},
+    {'\0', "genvall", NULL, NULL, IGNORED},
+    {'\0', "envall", NULL, NULL, IGNORED},
+    {'\0', "byslot", NULL, NULL, IGNORED},
+    {'\0', "bynode", NULL, NULL, IGNORED},
+    {'\0', "unbuffered", NULL, NULL, IGNORED},
+    {'\0', "exclusive", NULL, NULL, IGNORED},
+    {'\0', "overlap", NULL, NULL, IGNORED},
 };
 
 const size_t options_table_size = COUNT_OF(options_table);

@@ -13,7 +13,8 @@
 /* A line of options, as far as it has been read. */
 struct options_line {
     struct options *options;
-    char **next; /* the first word that has not been read */
+    char **next;   /* the first word that has not been read */
+    bool is_later; /* a program was read already, and a : */
     char *message;
     size_t size;
     char typed[OPTIONS_NAME_BYTES + 3]; /* the option that is being read, as the user spelled it */
@@ -31,6 +32,7 @@ struct option {
     const char *problem; /* what is wrong with a value that cannot be read */
     const char *expected;
     const char *example;
+    bool is_local;      /* it can stand behind a : too, for the program behind that */
     const char *preset; /* its value where none is given; NULL: zero */
 };
 

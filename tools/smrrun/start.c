@@ -18,9 +18,9 @@
 /* What all ranks are started with, and how they differ. */
 struct birth {
     const struct keeper_job *job;
+    int program; /* which one the rank runs */
     char **environment;
-    char **rank_entry; /* where "SHAREDMEM_RANK=" stands in it */
-    char rank_text[32];
+    char rank_text[32]; /* its entry "SHAREDMEM_RANK=" */
     int null_fd;
     sigset_t ignored;
     sigset_t handled; /* none by the keeper: to look for that costs as many calls as all else in a start */
@@ -49,8 +49,14 @@ __attribute__((format(printf, 2, 3))) static void set(struct settings *settings,
     settings->list[settings->n++] = text;
 }
 
-/* Options win over what the launcher would set, which wins over what it was given. */
-static char **make_environment(const struct keeper_job *job)
+static void add_exports(const char **all, int *n, const struct options *options, const int range[2])
+{
+    for (int i = range[0]; i < range[1]; i++)
+        all[(*n)++] = options->exports[i];
+}
+
+/* Of program p. Options win over what the launcher would set, which wins over what it was given. */
+static char **make_environment(const struct keeper_job *job, int p)
 {
     const struct options *options = job->options;
     struct settings settings = {.n = 0};
@@ -70,8 +76,9 @@ static char **make_environment(const struct keeper_job *job)
     /* Python would else keep what it prints for itself until its end: there is no terminal behind a pipe. */
     if (env_text(ENV_PYTHONUNBUFFERED) == NULL)
         all[n++] = "PYTHONUNBUFFERED=1";
-    for (int i = 0; i < options->n_exports; i++)
-        all[n++] = options->exports[i];
+    add_exports(all, &n, options, options->programs[0].exports);
+    if (p > 0)
+        add_exports(all, &n, options, options->programs[p].exports);
     environment = env_copy_with(all, n);
     free(all);
     return environment;
@@ -100,13 +107,14 @@ static void prepare_rank(void *unused)
 static int start_rank(struct birth *birth, struct supervise *ranks, const char **what)
 {
     const struct keeper_job *job = birth->job;
+    const struct options_program *program = &job->options->programs[birth->program];
     struct process_spec spec = {
-        .path = job->path,
-        .argv = job->options->program,
+        .path = job->paths[birth->program],
+        .argv = program->argv,
         .envp = birth->environment,
         .stdio = {birth->rank == job->options->stdin_rank ? -1 : birth->null_fd, -1, -1},
         .keep_fd = job->memory_fd,
-        .wdir = job->options->wdir,
+        .wdir = program->wdir,
         .signal_mask = &job->mask,
         .ignored = &birth->ignored,
         .handled = &birth->handled,
@@ -132,11 +140,13 @@ static int refused(const struct birth *birth, const char *what, char *message, s
     int code = errno;
 
     if (strcmp(what, "exec") == 0) {
-        snprintf(message, size, "%s: cannot be executed: %s", birth->job->path, strerror(code));
+        snprintf(message, size, "%s: cannot be executed: %s", birth->job->paths[birth->program],
+                 strerror(code));
         return code == ENOENT ? 127 : 126;
     }
     if (strcmp(what, "chdir") == 0)
-        snprintf(message, size, "-w %s: %s", birth->job->options->wdir, strerror(code));
+        snprintf(message, size, "-w %s: %s", birth->job->options->programs[birth->program].wdir,
+                 strerror(code));
     else
         snprintf(message, size, "cannot start rank %d of %d: %s%s", birth->rank, birth->job->plan->n_ranks,
                  strerror(code),
@@ -185,15 +195,43 @@ static void take_place_of(const struct birth *birth)
         binding_apply(birth->job->plan->binding, birth->rank);
 }
 
+/* Ranks of program p are next: the environment becomes its own. Returns 0, or -1 with errno. */
+static int take_program(struct birth *birth, int p)
+{
+    char **environment = make_environment(birth->job, p);
+
+    if (environment == NULL)
+        return -1;
+    free(birth->environment);
+    birth->environment = environment;
+    birth->program = p;
+    *find_entry(environment, env_name(ENV_RANK)) = birth->rank_text;
+    return 0;
+}
+
+/* Which program rank runs, where that of the rank before is p. */
+static int program_of(const struct keeper_job *job, int rank, int p)
+{
+    int end = 0;
+
+    if (job->options->n_programs == 1)
+        return 0;
+    for (int i = 0; i <= p; i++)
+        end += job->options->programs[i].n_ranks;
+    return rank < end ? p : p + 1;
+}
+
 static int start_each(struct birth *birth, struct supervise *ranks, char *message, size_t size)
 {
     for (birth->rank = 0; birth->rank < birth->job->plan->n_ranks; birth->rank++) {
+        int program = program_of(birth->job, birth->rank, birth->program);
         const char *what = "fork";
 
         if (!birth->before_each(birth->argument))
             return 0;
         take_place_of(birth);
-        if (start_rank(birth, ranks, &what) != 0)
+        if ((program != birth->program && take_program(birth, program) != 0) ||
+            start_rank(birth, ranks, &what) != 0)
             return refused(birth, what, message, size);
     }
     return 0;
@@ -224,14 +262,10 @@ int start_ranks(const struct keeper_job *job, struct supervise *ranks, bool (*be
     if (job->child_was_ignored)
         sigaddset(&birth.ignored, SIGCHLD);
     birth.null_fd = fds_above_stdio(open("/dev/null", O_RDONLY | O_CLOEXEC));
-    birth.environment = make_environment(job);
-    if (birth.environment == NULL || birth.null_fd < 0) {
+    if (birth.null_fd < 0 || take_program(&birth, 0) != 0)
         snprintf(message, size, "cannot start ranks: %s", strerror(errno));
-    } else {
-        birth.rank_entry = find_entry(birth.environment, env_name(ENV_RANK));
-        *birth.rank_entry = birth.rank_text;
+    else
         status = start_all(&birth, ranks, message, size);
-    }
     if (birth.null_fd >= 0)
         close(birth.null_fd);
     free(birth.environment);
