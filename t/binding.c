@@ -111,9 +111,61 @@ static void test_apply_elsewhere(void)
     topology_destroy(topology);
 }
 
+/* Lists of processors, applied to 0 to 9. */
+static const struct {
+    const char *list;
+    bool is_excluded;
+    const char *left; /* NULL: it is no list */
+} lists[] = {
+    {"0", false, "0"},
+    {"0-3,8", false, "01238"},
+    {"1-9:2", false, "13579"},
+    {"9,0", false, "09"},
+    {"5-20", false, "56789"},
+    {"12", false, ""},
+    {"0-65535", true, ""},
+    {"0-7", true, "89"},
+    {"20", true, "0123456789"},
+    {"0,", false, NULL},
+    {"", false, NULL},
+    {"3-1", false, NULL},
+    {"1-", false, NULL},
+    {"1-5:", false, NULL},
+    {"1-5:0", false, NULL},
+    {"-1", false, NULL},
+    {"65536", false, NULL},
+    {"a", true, NULL},
+    {"0 1", false, NULL},
+    {"0,,1", false, NULL},
+    {"0x1", false, NULL},
+    {"1e", true, NULL},
+    {"99999999999999999999", false, NULL},
+};
+
+static void test_restrict(void)
+{
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        cpu_set_t mask;
+        char left[16] = "";
+        int n = 0, result;
+
+        CPU_ZERO(&mask);
+        for (int cpu = 0; cpu < 10; cpu++)
+            CPU_SET(cpu, &mask);
+        result = affinity_restrict(&mask, sizeof mask, lists[i].list, lists[i].is_excluded);
+        for (int cpu = 0; cpu < 10; cpu++) {
+            if (CPU_ISSET(cpu, &mask))
+                left[n++] = (char)('0' + cpu);
+        }
+        test_int(lists[i].left != NULL ? 0 : -1, result, "list '%s'", lists[i].list);
+        test_str(lists[i].left != NULL ? lists[i].left : "0123456789", left, "leaves");
+    }
+}
+
 int main(void)
 {
     test_begin(60);
+    test_restrict();
     unsetenv("HWLOC_SYNTHETIC");
     unsetenv("HWLOC_XMLFILE");
     test_format();

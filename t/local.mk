@@ -5,6 +5,7 @@ unit_tests = \
 	t/attach.t \
 	t/barrier.t \
 	t/binding.t \
+	t/binding_maps.t \
 	t/binding_plan.t \
 	t/budget.t \
 	t/cpu_count.t \
@@ -270,6 +271,7 @@ shell_tests = \
 	t/openmp-clang.t \
 	t/loading.t \
 	t/smrrun-bad.t \
+	t/smrrun-bind.t \
 	t/smrrun-files.t \
 	t/smrrun-programs.t \
 	t/smrrun-fail.t \

@@ -85,15 +85,27 @@ static const struct {
     {{"-t", "two", "a"}, "-t two: not a whole number"},
     /* Policies. */
     {{"--bind-to", "", "a"},
-     "--bind-to '': no such policy; give share or none, as in: smrrun --bind-to none"},
-    {{"--bind-to", "cores", "a"}, "--bind-to cores: no such policy; give share or none"},
-    {{"--bind-to=core", "a"}, "--bind-to core: not built yet; give share or none"},
-    {{"--bind-to", "pu", "a"}, "not built yet"},
-    {{"--bind-to", "l3", "a"}, "not built yet"},
-    {{"--bind-to", "numa", "a"}, "not built yet"},
-    {{"--bind-to", "package", "a"}, "not built yet"},
-    {{"--bind-to", "socket", "a"}, "not built yet"},
-    {{"--bind-to", "hwthread", "a"}, "not built yet"},
+     "--bind-to '': no such policy; give share, core, pu, l3, numa, package or none, as in:"},
+    {{"--bind-to", "cores", "a"}, "--bind-to cores: no such policy (core?); give share, core, pu"},
+    {{"--bind-to", "everything", "a"}, "--bind-to everything: no such policy; give share"},
+    {{"--map-by", "", "a"},
+     "--map-by '': no such order; give spread, close, core, l3, numa, package or ppr:2:numa"},
+    {{"--map-by", "spraed", "a"}, "--map-by spraed: no such order (spread?)"},
+    {{"--map-by", "core:PE=0", "a"}, "--map-by core:PE=0: not understood; give spread"},
+    {{"--map-by", "core:QE=2", "a"}, "not understood"},
+    {{"--map-by", "ppr:2", "a"}, "--map-by ppr:2: not understood"},
+    {{"--map-by", "ppr:x:numa", "a"}, "not understood"},
+    {{"--map-by", "ppr:0:numa", "a"}, "not understood"},
+    {{"--map-by", "ppr:2:core", "a"}, "ranks are counted for each l3, numa or package"},
+    {{"--map-by", "a-word-that-is-so-long-that-nobody-would-take-it-for-an-order-of-ranks", "a"},
+     "no such order"},
+    {{"--cpus", "", "a"}, "--cpus '': no list; give a list of processors, as in: smrrun --cpus 0-3,8 ./prog"},
+    {{"--cpus", "3-1", "a"}, "--cpus 3-1: no list"},
+    {{"--cpus", "0,", "a"}, "no list"},
+    {{"--cpus", "0-", "a"}, "no list"},
+    {{"--cpus", "0-8:0", "a"}, "no list"},
+    {{"--cpus", "99999999999", "a"}, "no list"},
+    {{"--exclude", "-1", "a"}, "--exclude -1: no list"},
     /* Variables, folders, times, sizes. */
     {{"-x", "", "a"},
      "-x '': no name of a variable; give VAR or VAR=VAL, as in: smrrun -x OMP_NUM_THREADS=2"},
@@ -142,7 +154,7 @@ static const struct {
     {{"-=", "a"}, "unknown option -="},
     {{"--mem", "interleaved", "a"},
      "--mem interleaved: no such policy (interleave?); give local, interleave or"},
-    {{"--bind-to", "shares", "a"}, "--bind-to shares: no such policy (share?); give share or none"},
+    {{"--bind-to", "shares", "a"}, "--bind-to shares: no such policy (share?); give share, core"},
     /* Files and input. */
     {{"-o", "", "a"},
      "-o '': no file; give a file, in which %r is the rank, as in: smrrun -o 'out.%r' ./prog"},
@@ -164,7 +176,7 @@ static const struct {
     {{"--mca", "btl"}, "--mca needs two values; give KEY VALUE"},
     {{"-ppn", "x", "a"}, "-ppn x: not a whole number; give 1 to 4096"},
     {{"-\xc3\xa4", "a"}, "smrrun -h lists all"},
-    {{"--t", "4", "a"}, "--t is short for --threads or --timeout or --timestamps; type more of it"},
+    {{"--t", "4", "a"}, "--t is short for --threads or --timeout; type more of it"},
     {{"--ver", "a"}, "--ver is short for --verbose or --version; type more of it"},
     {{"--ver=1", "a"}, "--ver is short for"},
     {{"--h", "a"}, "--h is short for --heap or --help"},
@@ -210,7 +222,7 @@ static void test_defaults(void)
     test_str("", message, "no message");
     test_int(0, options.n_ranks, "no count");
     test_int(0, options.n_threads, "no threads");
-    test_int(OPTIONS_BIND_SHARE, options.bind, "equal shares");
+    test_int(BINDING_SHARE, options.bind, "equal shares");
     test_ok(!options.is_bind_given, "not because it was asked for");
     test_ok(!options.report_bindings && !options.dry_run && !options.keep_going && !options.label &&
                 !options.quiet && !options.verbose,
@@ -268,14 +280,18 @@ static const struct {
     const char *spelled[4];
     size_t offset;
 } flags[] = {
-    {{"--report-bindings", "--rep", "-report-bindings"}, offsetof(struct options, report_bindings)},
+    {{"--report-bindings", "--rep", "-report-bindings", "-display-map"},
+     offsetof(struct options, report_bindings)},
     {{"--dry-run", "--d"}, offsetof(struct options, dry_run)},
     {{"-k", "--keep-going", "--keep"}, offsetof(struct options, keep_going)},
     {{"-l", "--label", "--l", "--tag-output"}, offsetof(struct options, label)},
     {{"-q", "--quiet", "--q"}, offsetof(struct options, quiet)},
     {{"-v", "--verbose", "--verb"}, offsetof(struct options, verbose)},
+    /* The manual alone tells of the rest. */
     {{"--timestamps", "--timestamp-output"}, offsetof(struct options, timestamps)},
+    {{"--smt", "--use-hwthread-cpus"}, offsetof(struct options, use_smt)},
 };
+#define N_SHOWN 6
 
 static void test_flag(const char *word, size_t offset)
 {
@@ -306,14 +322,14 @@ static void test_values(void)
     test_int(OPTIONS_RUN, PARSE("-t", "2", "--bind-to", "none", "--timeout", "1:30:00", "--grace=500ms", "a"),
              "values of all kinds");
     test_int(2, options.n_threads, "threads");
-    test_int(OPTIONS_BIND_NONE, options.bind, "no binding");
+    test_int(BINDING_NONE, options.bind, "no binding");
     test_ok(options.is_bind_given, "as asked for");
     test_ok(options.timeout_ns == 5400 * SECOND, "a time limit");
     test_ok(options.grace_ns == SECOND / 2, "a grace");
     test_int(OPTIONS_RUN, PARSE("--heap", "2G", "-w", "/tmp", "--bind-to=share", "a"), "and more of them");
     test_ok(options.heap_bytes == UINT64_C(2) << 30, "a size");
     test_str("/tmp", options.programs[0].wdir, "a folder");
-    test_int(OPTIONS_BIND_SHARE, options.bind, "the default");
+    test_int(BINDING_SHARE, options.bind, "the default");
     test_ok(options.is_bind_given, "asked for by name");
     test_int(OPTIONS_RUN, PARSE("--mem", "interleave", "--mem=none", "a"),
              "a policy of memory, the last counts");
@@ -323,6 +339,22 @@ static void test_values(void)
     test_str("run1", options.programs[0].wdir, "MPI's -wdir is no -w with dir");
     test_ok(options.timeout_ns == 0 && options.grace_ns == 0 && options.heap_bytes == 16 << 20,
             "all of them");
+    test_int(OPTIONS_RUN, PARSE("--bind-to", "socket", "--map-by", "ppr:2:numa:PE=3", "--smt", "a"),
+             "places");
+    test_int(BINDING_PACKAGE, options.bind, "a socket is a package");
+    test_int(BINDING_BY_NUMA, options.map, "in turn to nodes");
+    test_int(2, options.per_object, "two on each");
+    test_int(3, options.cores, "of three cores");
+    test_ok(options.use_smt, "by hardware threads");
+    test_int(OPTIONS_RUN, PARSE("-map-by", "ppr:2:numa", "-map-by", "slot:pe=2", "-bind-to", "hwthread", "a"),
+             "others");
+    test_int(BINDING_CLOSE, options.map, "slots are cores");
+    test_int(0, options.per_object, "the last counts");
+    test_int(2, options.cores, "with its cores");
+    test_int(BINDING_PU, options.bind, "a hardware thread");
+    test_int(OPTIONS_RUN, PARSE("--cpus", "0-3,8,10-20:2", "--exclude=1", "a"), "processors");
+    test_str("0-3,8,10-20:2", options.cpus, "to use");
+    test_str("1", options.exclude, "or not to");
     test_int(OPTIONS_RUN, PARSE("-o", "a%%b.%4r", "--stdin", "none", "a"),
              "a file for each rank, and no input");
     test_str("a%%b.%4r", options.files[0], "stdout's");
@@ -498,7 +530,7 @@ static void test_help(void)
     }
     test_ok(n_lines <= 24, "it fits a screen: %d lines", n_lines);
     test_ok(widest <= 79, "of %zu columns", widest);
-    for (size_t i = 0; i < COUNT_OF(flags); i++)
+    for (size_t i = 0; i < N_SHOWN; i++)
         test_has(flags[i].spelled[0], text, "it tells of %s", flags[i].spelled[0]);
     test_has("-n, --ntasks N", text, "and of the count");
     test_has("-x, --export VAR[=VAL]", text, "and of variables");

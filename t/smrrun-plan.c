@@ -57,7 +57,7 @@ static void check(const struct row *row, int i)
 {
     struct options options = {.n_ranks = row->n,
                               .n_threads = row->t,
-                              .bind = row->is_none ? OPTIONS_BIND_NONE : OPTIONS_BIND_SHARE,
+                              .bind = row->is_none ? BINDING_NONE : BINDING_SHARE,
                               .is_bind_given = row->is_none || row->is_share};
     struct topology *topology = row->machine != NULL ? topology_load_synthetic(row->machine, NULL) : NULL;
     struct plan_machine machine = {
@@ -85,11 +85,11 @@ static void check(const struct row *row, int i)
 static void test_needs(void)
 {
     struct batch none = {.n_nodes = 1}, slurm = {"Slurm", 2, 8, 16, 1, "SLURM_NTASKS", ""};
-    struct options unbound = {.n_ranks = 2, .n_threads = 1, .bind = OPTIONS_BIND_NONE};
-    struct options uncounted = {.n_threads = 1, .bind = OPTIONS_BIND_NONE};
-    struct options bound = {.n_ranks = 2, .n_threads = 1};
+    struct options unbound = {.n_ranks = 2, .n_threads = 1, .bind = BINDING_NONE};
+    struct options uncounted = {.n_threads = 1, .bind = BINDING_NONE};
+    struct options bound = {.n_ranks = 2, .n_threads = 1, .bind = BINDING_SHARE};
 
-    struct options crowded = {.n_ranks = 5};
+    struct options crowded = {.n_ranks = 5, .bind = BINDING_SHARE};
     struct plan_machine machine = {.n_pus = 4};
     struct plan plan;
     char message[256];
@@ -108,7 +108,7 @@ static void test_needs(void)
 static void test_words(void)
 {
     struct topology *topology = topology_load_synthetic(BIG, NULL);
-    struct options options = {.n_ranks = 4};
+    struct options options = {.n_ranks = 4, .bind = BINDING_SHARE};
     struct batch batch = {.n_nodes = 1};
     struct plan_machine machine = {.topology = topology};
     struct plan plan;
@@ -124,9 +124,58 @@ static void test_words(void)
     topology_destroy(topology);
 }
 
+/* What --map-by and --smt count, and what does not fit. */
+static const struct {
+    struct options options;
+    int n_ranks;         /* 0: refused */
+    const char *message; /* a part of it */
+    int cores_per_rank;
+} maps[] = {
+    {{.bind = BINDING_SHARE, .map = BINDING_BY_PACKAGE, .per_object = 3}, 6, NULL, 2},
+    {{.bind = BINDING_SHARE, .map = BINDING_BY_PACKAGE, .per_object = 3, .cores = 1}, 6, NULL, 1},
+    {{.bind = BINDING_SHARE, .map = BINDING_BY_PACKAGE, .per_object = 3, .cores = 3}, 0, "do not fit", 0},
+    {{.bind = BINDING_SHARE, .map = BINDING_BY_PACKAGE, .per_object = 2, .n_ranks = 5},
+     0,
+     "--map-by: 5 ranks, 2 on",
+     0},
+    {{.bind = BINDING_SHARE, .map = BINDING_CLOSE, .cores = 5, .n_ranks = 4},
+     0,
+     "4 ranks of 5 cores each do not fit the 16 cores here; give PE=4, or fewer ranks",
+     0},
+    {{.bind = BINDING_SHARE, .map = BINDING_CLOSE, .cores = 4, .n_ranks = 4}, 4, NULL, 4},
+    {{.bind = BINDING_SHARE, .use_smt = true}, 32, NULL, 0},
+    {{.bind = BINDING_CORE}, 16, NULL, 1},
+    {{.bind = BINDING_PACKAGE, .n_ranks = 2}, 2, NULL, 0},
+    {{.bind = BINDING_SHARE, .stdin_rank = 16}, 0, "--stdin 16: there are ranks 0 to 15", 0},
+};
+
+static void test_maps(void)
+{
+    struct topology *topology = topology_load_synthetic(BIG, NULL);
+    struct plan_machine machine = {.topology = topology, .n_pus = 32};
+    struct batch batch = {.n_nodes = 1};
+
+    topology->is_this_machine = true;
+    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) {
+        char message[512] = "";
+        struct plan plan;
+        int result = plan_make(&plan, &maps[i].options, &batch, &machine, message, sizeof message);
+
+        test_int(maps[i].n_ranks > 0 ? 0 : -1, result, "map %zu: whether it can be made", i);
+        test_has(maps[i].message != NULL ? maps[i].message : "", message, "and why not");
+        if (result == 0) {
+            test_int(maps[i].n_ranks, plan.n_ranks, "how many ranks");
+            test_int(maps[i].cores_per_rank, plan.binding->cores_per_rank, "cores of their own");
+        }
+        plan_fini(&plan);
+    }
+    topology_destroy(topology);
+}
+
 int main(void)
 {
     test_begin(30);
+    test_maps();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         check(&rows[i], (int)i);
     test_needs();

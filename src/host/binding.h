@@ -10,10 +10,33 @@
 
 #include "host/topology.h"
 
+/* What a rank is bound to. */
 enum binding_policy {
     BINDING_NONE, /* nobody is bound */
-    /* Equal shares of whole cores; more ranks than cores: a processing unit each; more than those: none. */
-    BINDING_SHARE
+    BINDING_SHARE, /* its share: whole cores, as many for each; more ranks than cores: a processing unit each */
+    BINDING_CORE, /* the first core of its share, or as many as it asked for */
+    BINDING_PU,   /* the first processing unit of its share */
+    BINDING_L3,   /* all that is behind the cache, node or package that its share lies in */
+    BINDING_NUMA,
+    BINDING_PACKAGE
+};
+
+/* Where shares lie. */
+enum binding_map {
+    BINDING_SPREAD, /* dealt evenly to packages, NUMA nodes and caches; ranks that follow each other adjacent */
+    BINDING_CLOSE, /* side by side from the first core on */
+    BINDING_BY_L3, /* ranks in turn to caches, nodes or packages, side by side in each */
+    BINDING_BY_NUMA,
+    BINDING_BY_PACKAGE
+};
+
+struct binding_request {
+    int n_ranks;
+    enum binding_policy policy;
+    enum binding_map map;
+    int cores;      /* of each share; 0: what an equal share has, with CLOSE one */
+    int per_object; /* with BY_...: so many ranks at most on each, one after the other; 0: in turn */
+    bool use_smt;   /* each processing unit counts as a core */
 };
 
 /*
@@ -30,19 +53,28 @@ struct binding_plan {
 };
 
 /*
- * Plans for n_ranks ranks.
+ * Plans for the ranks of a request.
  *
  * topology: may be NULL for NONE.
- * SHARE gives each rank the same number of whole cores, cores / n_ranks rounded down; cores that do not
- * divide stay unused. Ranks are dealt evenly to packages, then to NUMA nodes, then to L3 caches, as far as
- * each has room, so that ranks that follow each other are adjacent. Shares cross the border of an L3, a node
- * or a package only where not all of them fit in without, and that of the smallest rather than that of a
- * larger one.
+ * All shares have the same number of whole cores: what is asked for, else cores / n_ranks rounded down; cores that
+ * do not divide stay unused. More ranks than cores get a processing unit each; more than those are not bound.
+ * SPREAD deals ranks evenly to packages, then to NUMA nodes, then to L3 caches, as far as each has room. Shares
+ * cross the border of an L3, a node or a package only where not all of them fit in without, and that of the
+ * smallest rather than that of a larger one. Of the objects of BY_... none is crossed: shares are as large as lets
+ * all fit in.
  * Owner: the caller, binding_plan_destroy().
- * Returns NULL with errno ENOMEM or EINVAL (n_ranks < 1).
+ * Returns NULL with errno ENOMEM; EINVAL: n_ranks < 1; or ENOSPC: so many do not fit, as they ask for more cores
+ * than there are, or per_object is too small.
  */
+struct binding_plan *binding_plan_make(const struct topology *topology,
+                                       const struct binding_request *request);
+
+/* The same by policy alone, SHARE or NONE, spread. */
 struct binding_plan *binding_plan_create(const struct topology *topology, int n_ranks,
                                          enum binding_policy policy);
+
+/* How many objects BY_... deals ranks to. */
+int binding_count_objects(const struct topology *topology, enum binding_map map);
 
 /* Frees it. NULL is fine. Keeps errno. */
 void binding_plan_destroy(struct binding_plan *plan);

@@ -44,11 +44,38 @@ static void read_exported_threads(const struct options *options, struct plan_mac
     }
 }
 
-static void read_machine(struct launch *launch, struct plan_machine *machine)
+/*
+ * The processors of --cpus, without those of --exclude, and no others: this process keeps to them from now on, and
+ * so do ranks that are not bound. Returns 0, or the exit status.
+ */
+static int restrict_processors(const struct options *options, cpu_set_t *mask, size_t bytes)
+{
+    if (options->cpus != NULL)
+        affinity_restrict(mask, bytes, options->cpus, false);
+    if (options->exclude != NULL)
+        affinity_restrict(mask, bytes, options->exclude, true);
+    if (options->cpus == NULL && options->exclude == NULL)
+        return 0;
+    if (CPU_COUNT_S(bytes, mask) > 0 && affinity_write(mask, bytes) == 0)
+        return 0;
+    face_say("%s %s leaves no processor that may be used here; look at smrrun -n 1 --report-bindings true",
+             options->cpus != NULL ? "--cpus" : "--exclude",
+             options->cpus != NULL ? options->cpus : options->exclude);
+    return DECIDE_EXIT_OWN;
+}
+
+/* Returns 0, or the exit status. */
+static int read_machine(struct launch *launch, struct plan_machine *machine)
 {
     sharedmem_error error;
     size_t bytes;
     cpu_set_t *mask = affinity_read(&bytes);
+    int status = mask != NULL ? restrict_processors(&launch->options, mask, bytes) : 0;
+
+    if (status != 0) {
+        CPU_FREE(mask);
+        return status;
+    }
 
     *machine = (struct plan_machine){.has_omp_threads = env_text(ENV_OMP_NUM_THREADS) != NULL};
     env_first_int(ENV_OMP_NUM_THREADS, 1, INT_MAX, &machine->omp_threads);
@@ -64,6 +91,7 @@ static void read_machine(struct launch *launch, struct plan_machine *machine)
     }
     if (mask != NULL)
         CPU_FREE(mask);
+    return 0;
 }
 
 /* What is asked of the kernel for shared memory, and what it does. */
@@ -220,7 +248,9 @@ int decide(struct launch *launch, int argc, char **argv)
     status = use_hosts(launch, hostname);
     if (status != 0)
         return status;
-    read_machine(launch, &machine);
+    status = read_machine(launch, &machine);
+    if (status != 0)
+        return status;
     if (plan_make(&launch->plan, &launch->options, &launch->batch, &machine, message, sizeof message) != 0) {
         face_say("%s", message);
         return DECIDE_EXIT_OWN;

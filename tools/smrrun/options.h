@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OPTIONS_MAX_RANKS 4096
+#include "host/binding.h"
 
-enum options_bind { OPTIONS_BIND_SHARE, OPTIONS_BIND_NONE };
+#define OPTIONS_MAX_RANKS 4096
 
 /* One of the programs, with : between them; its ranks follow those of the one before. */
 struct options_program {
@@ -24,8 +24,14 @@ struct options_program {
 struct options {
     int n_ranks;   /* of all programs; 0: not given */
     int n_threads; /* 0: not given */
-    enum options_bind bind;
+    enum binding_policy bind;
     bool is_bind_given;
+    enum binding_map map;
+    int per_object;   /* ppr: ranks on each object of map; 0: not given */
+    int cores;        /* of each rank's share, PE=; 0: not given */
+    bool use_smt;     /* each hardware thread counts as a core */
+    const char *cpus; /* a list of those to use, or of those not to; NULL: not given */
+    const char *exclude;
     bool report_bindings;
     bool dry_run;
     bool keep_going;

@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/env.h"
 #include "base/parse.h"
 #include "base/text.h"
+#include "host/affinity.h"
 #include "memory/segment.h"
 #include "smrrun/files.h"
 
@@ -155,33 +157,131 @@ static enum options_answer take_file(struct options_line *line, const struct opt
     return OPTIONS_RUN;
 }
 
-static enum options_answer take_bind(struct options_line *line, const struct option *option, const char *text)
+/* A word, and what it stands for. */
+struct word {
+    const char *text;
+    int value;
+};
+
+static const struct word policies[] = {
+    {"share", BINDING_SHARE}, {"core", BINDING_CORE},       {"pu", BINDING_PU},     {"l3", BINDING_L3},
+    {"numa", BINDING_NUMA},   {"package", BINDING_PACKAGE}, {"none", BINDING_NONE}, {"hwthread", BINDING_PU},
+    {"l3cache", BINDING_L3},  {"socket", BINDING_PACKAGE},
+};
+
+/* On one machine its slots are its cores. */
+static const struct word maps[] = {
+    {"spread", BINDING_SPREAD},     {"close", BINDING_CLOSE},        {"l3", BINDING_BY_L3},
+    {"numa", BINDING_BY_NUMA},      {"package", BINDING_BY_PACKAGE}, {"core", BINDING_CLOSE},
+    {"slot", BINDING_CLOSE},        {"node", BINDING_SPREAD},        {"l3cache", BINDING_BY_L3},
+    {"socket", BINDING_BY_PACKAGE},
+};
+
+/* The value of text among words; where it is none, refuses it. */
+static enum options_answer take_one_of(struct options_line *line, const struct option *option,
+                                       const char *text, const struct word *words, size_t n, int *value)
 {
-    static const char *const policies[] = {[OPTIONS_BIND_SHARE] = "share", [OPTIONS_BIND_NONE] = "none"};
-    static const char *const later[] = {"core", "pu", "l3", "numa", "package", "hwthread", "socket"};
+    const char *choices[COUNT_OF(policies)];
     enum options_answer answer;
     size_t chosen;
 
-    for (size_t i = 0; i < COUNT_OF(later); i++) {
-        if (strcmp(text, later[i]) == 0)
-            return refuse_value(line, option, text, "not built yet");
-    }
-    answer = choose(line, option, text, policies, COUNT_OF(policies), &chosen);
+    for (size_t i = 0; i < n; i++)
+        choices[i] = words[i].text;
+    answer = choose(line, option, text, choices, n, &chosen);
+    if (answer == OPTIONS_RUN)
+        *value = words[chosen].value;
+    return answer;
+}
+
+_Static_assert(COUNT_OF(maps) <= COUNT_OF(policies), "choices has room for both");
+
+static enum options_answer take_bind(struct options_line *line, const struct option *option, const char *text)
+{
+    int policy = 0;
+    enum options_answer answer = take_one_of(line, option, text, policies, COUNT_OF(policies), &policy);
+
     if (answer == OPTIONS_RUN) {
-        line->options->bind = (enum options_bind)chosen;
+        line->options->bind = (enum binding_policy)policy;
         line->options->is_bind_given = true;
     }
     return answer;
 }
 
+/* Cuts ":PE=T" off text, if it is there. Returns false where T is no number of cores. */
+static bool take_cores(char *text, int *cores)
+{
+    char *modifier = strchr(text, ':');
+    long number;
+
+    if (modifier == NULL)
+        return true;
+    *modifier++ = '\0';
+    if (strncasecmp(modifier, "pe=", 3) != 0 || parse_int(modifier + 3, 1, OPTIONS_MAX_RANKS, &number) != 0)
+        return false;
+    *cores = (int)number;
+    return true;
+}
+
+/* Cuts "ppr:K:" off the beginning. Returns what follows, or NULL where it is malformed. */
+static char *take_per_object(char *text, int *per_object)
+{
+    char *number = text + strlen("ppr:"), *end;
+    long value;
+
+    if (strncasecmp(text, "ppr:", 4) != 0)
+        return text;
+    end = strchr(number, ':');
+    if (end == NULL)
+        return NULL;
+    *end = '\0';
+    if (parse_int(number, 1, OPTIONS_MAX_RANKS, &value) != 0)
+        return NULL;
+    *per_object = (int)value;
+    return end + 1;
+}
+
+static enum options_answer take_map(struct options_line *line, const struct option *option, const char *text)
+{
+    struct options *options = line->options;
+    char copy[64], *name;
+    enum options_answer answer;
+    int map = 0;
+
+    options->per_object = options->cores = 0;
+    if (snprintf(copy, sizeof copy, "%s", text) >= (int)sizeof copy)
+        return refuse_value(line, option, text, option->problem);
+    name = take_per_object(copy, &options->per_object);
+    if (name == NULL || !take_cores(name, &options->cores))
+        return refuse_value(line, option, text, "not understood");
+    answer = take_one_of(line, option, name, maps, COUNT_OF(maps), &map);
+    options->map = (enum binding_map)map;
+    if (answer == OPTIONS_RUN && options->per_object > 0 && map < BINDING_BY_L3) {
+        options->per_object = 0;
+        return refuse_value(line, option, text, "ranks are counted for each l3, numa or package");
+    }
+    return answer;
+}
+
+/* A list of processors; whether it is one, shows when it is used. */
+static enum options_answer take_list(struct options_line *line, const struct option *option, const char *text)
+{
+    cpu_set_t none;
+
+    CPU_ZERO(&none);
+    if (affinity_restrict(&none, sizeof none, text, false) != 0)
+        return refuse_value(line, option, text, option->problem);
+    *(const char **)member(line, option) = text;
+    return OPTIONS_RUN;
+}
+
 static enum options_answer take_mem(struct options_line *line, const struct option *option, const char *text)
 {
-    static const char *const policies[] = {"local", "interleave", "none"};
+    static const char *const ways[] = {"local", "interleave", "none"};
     size_t chosen;
-    enum options_answer answer = choose(line, option, text, policies, COUNT_OF(policies), &chosen);
+    enum options_answer answer = choose(line, option, text, ways, COUNT_OF(ways), &chosen);
 
     if (answer == OPTIONS_RUN)
-        *(const char **)member(line, option) = policies[chosen];
+        *(const char **)member(line, option) = ways[chosen];
     return answer;
 }
 
@@ -290,9 +390,19 @@ const struct option options_table[] = {
      .example = "-n 4", .is_local = true},
     {'\0', "np", "N", NULL, COUNT(n_ranks), .example = "-np 4", .is_local = true},
     {'t', "threads", "T", "OMP_NUM_THREADS of a rank; else its cores", COUNT(n_threads), .example = "-t 2"},
-    {'\0', "bind-to", "POLICY", "share: pinned to equal shares of cores; none", take_bind, OFFSET(bind),
-     .problem = "no such policy", .expected = "share or none", .example = "--bind-to none",
-     .preset = "share"},
+    {'\0', "bind-to", "WHAT", "share, core, pu, l3, numa, package, none", take_bind, OFFSET(bind),
+     .problem = "no such policy", .expected = "share, core, pu, l3, numa, package or none",
+     .example = "--bind-to none", .preset = "share"},
+    {'\0', "map-by", "HOW", "spread, close, core, l3, numa, package, ppr:K:l3", take_map,
+     .problem = "no such order",
+     .expected = "spread, close, core, l3, numa, package or ppr:2:numa, with :PE=T",
+     .example = "--map-by close"},
+    {'\0', "cpus", "LIST", NULL, take_list, OFFSET(cpus), .problem = "no list",
+     .expected = "a list of processors", .example = "--cpus 0-3,8"},
+    {'\0', "exclude", "LIST", NULL, take_list, OFFSET(exclude), .problem = "no list",
+     .expected = "a list of processors", .example = "--exclude 0"},
+    {'\0', "smt", NULL, NULL, FLAG(use_smt)},
+    {'\0', "use-hwthread-cpus", NULL, NULL, FLAG(use_smt)},
     {'\0', "report-bindings", NULL, "print which processors each rank has", FLAG(report_bindings)},
     {'\0', "dry-run", NULL, "print what would be started, start nothing", FLAG(dry_run)},
     {'x', "export", "VAR[=VAL]", "set a variable for the ranks; again for more", take_export,
@@ -307,7 +417,7 @@ const struct option options_table[] = {
      .problem = "not a time", .expected = "5, 500ms or 1m", .example = "--grace 10s", .preset = "5s"},
     {'k', "keep-going", NULL, "a rank that fails does not end the others", FLAG(keep_going)},
     {'l', "label", NULL, "begin each line with its [rank]", FLAG(label)},
-    {'\0', "timestamps", NULL, "begin each line with date and time", FLAG(timestamps)},
+    {'\0', "timestamps", NULL, NULL, FLAG(timestamps)},
     {'o', "output", "FILE", "print into a file; 'out.%r': one for each rank", FILE_OF(files[0]),
      .example = "-o 'out.%r'"},
     {'e', "error", "FILE", NULL, FILE_OF(files[1]), .example = "-e 'err.%r'"},

@@ -1,5 +1,6 @@
 #include "smrrun/plan.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,16 +26,18 @@ bool plan_needs_topology(const struct options *options, const struct batch *batc
     /* More ranks than processors are not bound, and have one thread each, whatever the cores are. */
     if (machine->n_pus > 0 && n_ranks > machine->n_pus && !options->report_bindings && !options->dry_run)
         return false;
-    return options->bind != OPTIONS_BIND_NONE || !has_ranks || !has_threads || options->report_bindings;
+    return options->bind != BINDING_NONE || options->per_object > 0 || options->use_smt || !has_ranks ||
+           !has_threads || options->report_bindings;
 }
 
 /* The cores that this job may use: its grant and quota count where they are less than what is there. */
-static int usable_cores(const struct batch *batch, const struct plan_machine *machine)
+static int usable_cores(const struct options *options, const struct batch *batch,
+                        const struct plan_machine *machine)
 {
     int cores = OPTIONS_MAX_RANKS;
 
     if (machine->topology != NULL)
-        cores = machine->topology->n_cores;
+        cores = options->use_smt ? machine->topology->n_pus : machine->topology->n_cores;
     else if (machine->n_pus > 0)
         cores = machine->n_pus;
 
@@ -45,14 +48,27 @@ static int usable_cores(const struct batch *batch, const struct plan_machine *ma
     return at_least_one(cores);
 }
 
+/* How many ranks ppr:K:obj makes; 0: it was not given. */
+static int ranks_per_objects(const struct options *options, const struct plan_machine *machine)
+{
+    if (options->per_object == 0 || machine->topology == NULL)
+        return 0;
+    return smaller(options->per_object * binding_count_objects(machine->topology, options->map),
+                   OPTIONS_MAX_RANKS);
+}
+
 static void count_ranks(struct plan *plan, const struct options *options, const struct batch *batch,
-                        int cores)
+                        const struct plan_machine *machine, int cores)
 {
     int threads = at_least_one(options->n_threads > 0 ? options->n_threads : batch->n_threads);
+    int by_object = ranks_per_objects(options, machine);
 
     if (options->n_ranks > 0) {
         plan->n_ranks = options->n_ranks;
         snprintf(plan->source, sizeof plan->source, "-n");
+    } else if (by_object > 0) {
+        plan->n_ranks = by_object;
+        snprintf(plan->source, sizeof plan->source, "--map-by");
     } else if (batch->n_ranks > 0) {
         plan->n_ranks = smaller(batch->n_ranks, OPTIONS_MAX_RANKS);
         /* A list of hosts is not of a batch system. */
@@ -98,7 +114,7 @@ static int bind_ranks(struct plan *plan, const struct options *options, const st
 {
     const struct topology *topology = machine->topology;
 
-    if (options->bind == OPTIONS_BIND_NONE)
+    if (options->bind == BINDING_NONE)
         return 0;
     if (plan->crowd > 0)
         leave_unbound(plan, "there are more ranks than processors");
@@ -110,12 +126,34 @@ static int bind_ranks(struct plan *plan, const struct options *options, const st
                       "the batch system granted fewer cores than this host shows; --bind-to share binds");
         return 0;
     }
-    plan->binding = binding_plan_create(topology, plan->n_ranks, BINDING_SHARE);
+    plan->binding = binding_plan_make(
+        topology, &(struct binding_request){plan->n_ranks, options->bind, options->map, options->cores,
+                                            options->per_object, options->use_smt});
     if (plan->binding == NULL)
         return -1;
-    if (!plan->binding->is_this_machine)
+    /* To look at, any machine is good. */
+    if (!plan->binding->is_this_machine && !options->dry_run)
         leave_unbound(plan, "the topology is not of this machine (HWLOC_XMLFILE or HWLOC_SYNTHETIC)");
     return 0;
+}
+
+/* Why ranks cannot be bound as was asked for, by errno. */
+static void refuse_binding(const struct plan *plan, const struct options *options, int cores, char *message,
+                           size_t size)
+{
+    if (errno != ENOSPC)
+        snprintf(message, size, "out of memory while planning %d ranks", plan->n_ranks);
+    else if (options->per_object > 0)
+        snprintf(message, size,
+                 "--map-by: %d ranks, %d on each object, do not fit on this machine; give a smaller -n "
+                 "or a larger number of them",
+                 plan->n_ranks, options->per_object);
+    else
+        snprintf(message, size,
+                 "--map-by: %d rank%s of %d cores each do not fit the %d core%s here; give PE=%d, or "
+                 "fewer ranks",
+                 plan->n_ranks, plan->n_ranks == 1 ? "" : "s", options->cores, cores, cores == 1 ? "" : "s",
+                 at_least_one(cores / plan->n_ranks));
 }
 
 /* How many share one; 0 where each has its own, or nobody knows. */
@@ -129,10 +167,10 @@ static int ranks_per_processor(int n_ranks, const struct plan_machine *machine)
 int plan_make(struct plan *plan, const struct options *options, const struct batch *batch,
               const struct plan_machine *machine, char *message, size_t size)
 {
-    int cores = usable_cores(batch, machine);
+    int cores = usable_cores(options, batch, machine);
 
     memset(plan, 0, sizeof *plan);
-    count_ranks(plan, options, batch, cores);
+    count_ranks(plan, options, batch, machine, cores);
     if (options->stdin_rank >= plan->n_ranks) {
         snprintf(message, size, "--stdin %d: there are ranks 0 to %d; give one of them, or none",
                  options->stdin_rank, plan->n_ranks - 1);
@@ -142,7 +180,7 @@ int plan_make(struct plan *plan, const struct options *options, const struct bat
     plan->crowd = ranks_per_processor(plan->n_ranks, machine);
     if (bind_ranks(plan, options, batch, machine) == 0)
         return 0;
-    snprintf(message, size, "out of memory while planning %d ranks", plan->n_ranks);
+    refuse_binding(plan, options, cores, message, size);
     return -1;
 }
 
