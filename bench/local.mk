@@ -1,6 +1,6 @@
 # The benchmarks: each answers one question side by side with its peers. Built and run by make bench only.
 bench_programs = bench/map bench/workers bench/loop bench/critical bench/ordered bench/barrier \
-	bench/collective bench/launch bench/numeric bench/heap bench/place
+	bench/collective bench/message bench/launch bench/numeric bench/heap bench/place
 bench_shared = bench/bench.c bench/bench.h bench/gang.c bench/gang.h bench/gate.h bench/spin.h
 # Bound at their start, as the library is: else each child of a floor that forks looks up _exit() once more,
 # which takes it an eighth longer.
@@ -45,10 +45,14 @@ bench_place_SOURCES = bench/place.c $(bench_shared)
 bench_place_LDFLAGS = $(bench_ldflags)
 bench_place_LDADD = libsharedmem.la
 
-# These two start jobs of smrrun, whose ranks run bench/rank.
+# These three start jobs of smrrun, whose ranks run bench/rank.
 bench_collective_SOURCES = bench/collective.c bench/job.c bench/job.h bench/bench.c bench/bench.h bench/spin.h
 bench_collective_LDFLAGS = $(bench_ldflags)
 bench_collective_LDADD = libsharedmem.la
+
+bench_message_SOURCES = bench/message.c bench/job.c bench/job.h bench/bench.c bench/bench.h bench/spin.h
+bench_message_LDFLAGS = $(bench_ldflags)
+bench_message_LDADD = libsharedmem.la
 
 bench_launch_SOURCES = bench/launch.c bench/job.c bench/job.h bench/bench.c bench/bench.h bench/spin.h
 bench_launch_LDFLAGS = $(bench_ldflags)

@@ -8,6 +8,7 @@ dist_man_MANS += \
 	doc/sharedmem_cpu_count.3 \
 	doc/sharedmem_critical.3 \
 	doc/sharedmem_error.3 \
+	doc/sharedmem_gather.3 \
 	doc/sharedmem_loop.3 \
 	doc/sharedmem_malloc.3 \
 	doc/sharedmem_map.3 \
@@ -17,7 +18,10 @@ dist_man_MANS += \
 	doc/sharedmem_pool_create.3 \
 	doc/sharedmem_progress_bar.3 \
 	doc/sharedmem_rank.3 \
+	doc/sharedmem_reduce.3 \
+	doc/sharedmem_send.3 \
 	doc/sharedmem_sum.3 \
+	doc/sharedmem_team.3 \
 	doc/smrcc.1 \
 	doc/smrrun.1
 
@@ -89,6 +93,20 @@ names_of_error = \
 	doc/links/sharedmem_set_log.3 \
 	doc/links/sharedmem_set_uncaught.3 \
 	doc/links/sharedmem_uncaught.3
+names_of_gather = \
+	doc/links/sharedmem_allgather.3 \
+	doc/links/sharedmem_allgather_at.3 \
+	doc/links/sharedmem_allgatherv.3 \
+	doc/links/sharedmem_allgatherv_at.3 \
+	doc/links/sharedmem_alltoall.3 \
+	doc/links/sharedmem_alltoall_at.3 \
+	doc/links/sharedmem_gather_at.3 \
+	doc/links/sharedmem_gatherv.3 \
+	doc/links/sharedmem_gatherv_at.3 \
+	doc/links/sharedmem_scatter.3 \
+	doc/links/sharedmem_scatter_at.3 \
+	doc/links/sharedmem_scatterv.3 \
+	doc/links/sharedmem_scatterv_at.3
 names_of_loop = \
 	doc/links/SHAREDMEM_FOR.3 \
 	doc/links/sharedmem_loop_begin.3 \
@@ -128,7 +146,11 @@ names_of_mutex = \
 	doc/links/sharedmem_mutex_unlock_at.3
 names_of_parallel = \
 	doc/links/sharedmem_barrier.3 \
+	doc/links/sharedmem_barrier_arrive.3 \
+	doc/links/sharedmem_barrier_arrive_at.3 \
 	doc/links/sharedmem_barrier_at.3 \
+	doc/links/sharedmem_barrier_wait.3 \
+	doc/links/sharedmem_barrier_wait_at.3 \
 	doc/links/sharedmem_parallel_with.3 \
 	doc/links/sharedmem_set_debug.3
 names_of_pool = \
@@ -136,24 +158,66 @@ names_of_pool = \
 	doc/links/sharedmem_pool_destroy.3
 names_of_rank = \
 	doc/links/sharedmem_abort.3 \
+	doc/links/sharedmem_dims.3 \
+	doc/links/sharedmem_dims_at.3 \
 	doc/links/sharedmem_finalize.3 \
 	doc/links/sharedmem_finalize_at.3 \
 	doc/links/sharedmem_init.3 \
 	doc/links/sharedmem_init_at.3 \
 	doc/links/sharedmem_my_part.3 \
 	doc/links/sharedmem_part.3 \
+	doc/links/sharedmem_seed.3 \
 	doc/links/sharedmem_size.3 \
 	doc/links/sharedmem_wtime.3
+names_of_reduce = \
+	doc/links/sharedmem_allreduce.3 \
+	doc/links/sharedmem_allreduce_at.3 \
+	doc/links/sharedmem_allreduce_by.3 \
+	doc/links/sharedmem_allreduce_by_at.3 \
+	doc/links/sharedmem_exscan.3 \
+	doc/links/sharedmem_exscan_at.3 \
+	doc/links/sharedmem_exscan_by.3 \
+	doc/links/sharedmem_exscan_by_at.3 \
+	doc/links/sharedmem_reduce_at.3 \
+	doc/links/sharedmem_reduce_by.3 \
+	doc/links/sharedmem_reduce_by_at.3 \
+	doc/links/sharedmem_scan.3 \
+	doc/links/sharedmem_scan_at.3 \
+	doc/links/sharedmem_scan_by.3 \
+	doc/links/sharedmem_scan_by_at.3
+names_of_send = \
+	doc/links/sharedmem_iprobe.3 \
+	doc/links/sharedmem_iprobe_at.3 \
+	doc/links/sharedmem_probe.3 \
+	doc/links/sharedmem_probe_at.3 \
+	doc/links/sharedmem_recv.3 \
+	doc/links/sharedmem_recv_at.3 \
+	doc/links/sharedmem_send_at.3 \
+	doc/links/sharedmem_sendrecv.3 \
+	doc/links/sharedmem_sendrecv_at.3
 names_of_sum = \
 	doc/links/sharedmem_argsort.3 \
 	doc/links/sharedmem_max.3 \
 	doc/links/sharedmem_min.3 \
 	doc/links/sharedmem_searchsorted.3 \
 	doc/links/sharedmem_sort.3
+names_of_team = \
+	doc/links/SHAREDMEM_TEAM.3 \
+	doc/links/sharedmem_team_enter.3 \
+	doc/links/sharedmem_team_enter_at.3 \
+	doc/links/sharedmem_team_free.3 \
+	doc/links/sharedmem_team_leave.3 \
+	doc/links/sharedmem_team_rank.3 \
+	doc/links/sharedmem_team_size.3 \
+	doc/links/sharedmem_team_split.3 \
+	doc/links/sharedmem_team_split_at.3 \
+	doc/links/sharedmem_team_split_by.3 \
+	doc/links/sharedmem_team_split_by_at.3
 
 man_links = $(names_of_all) $(names_of_array) $(names_of_background) $(names_of_counter) $(names_of_cpu_count) \
-	$(names_of_critical) $(names_of_error) $(names_of_loop) $(names_of_malloc) $(names_of_map) $(names_of_mutex) $(names_of_parallel) \
-	$(names_of_pool) $(names_of_rank) $(names_of_sum)
+	$(names_of_critical) $(names_of_error) $(names_of_gather) $(names_of_loop) $(names_of_malloc) $(names_of_map) \
+	$(names_of_mutex) $(names_of_parallel) $(names_of_pool) $(names_of_rank) $(names_of_reduce) \
+	$(names_of_send) $(names_of_sum) $(names_of_team)
 man_MANS = $(man_links)
 CLEANFILES += $(man_links)
 
@@ -171,6 +235,8 @@ $(names_of_critical):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_critical.3' >$@
 $(names_of_error):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_error.3' >$@
+$(names_of_gather):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_gather.3' >$@
 $(names_of_loop):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_loop.3' >$@
 $(names_of_malloc):
@@ -185,5 +251,11 @@ $(names_of_pool):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_pool_create.3' >$@
 $(names_of_rank):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_rank.3' >$@
+$(names_of_reduce):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_reduce.3' >$@
+$(names_of_send):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_send.3' >$@
 $(names_of_sum):
 	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_sum.3' >$@
+$(names_of_team):
+	$(AM_V_GEN)$(MKDIR_P) doc/links && echo '.so man3/sharedmem_team.3' >$@

@@ -1,11 +1,17 @@
 # What newcomers read first: they use the public header alone, as plain C11. Installed with the documentation.
-example_programs = examples/heat examples/hello examples/integrate examples/list examples/nbody examples/ring examples/sum examples/wordcount
+example_programs = examples/halo examples/heat examples/hello examples/histogram examples/integrate examples/list examples/montecarlo examples/nbody examples/ring examples/sum examples/wordcount
 example_cppflags = -I$(top_srcdir)/include
 example_cflags = -std=c11 $(WARNING_CFLAGS) $(SANITIZER_CFLAGS)
 # -no-install: the programs themselves can be run where they are built, without a wrapper script.
 example_ldflags = $(AM_LDFLAGS) -no-install
 
 noinst_PROGRAMS += $(example_programs)
+
+examples_halo_SOURCES = examples/halo.c
+examples_halo_CPPFLAGS = $(example_cppflags)
+examples_halo_CFLAGS = $(example_cflags) -Wno-vla
+examples_halo_LDFLAGS = $(example_ldflags)
+examples_halo_LDADD = libsharedmem.la
 
 examples_heat_SOURCES = examples/heat.c
 examples_heat_CPPFLAGS = $(example_cppflags)
@@ -19,6 +25,12 @@ examples_hello_CPPFLAGS = $(example_cppflags)
 examples_hello_CFLAGS = $(example_cflags)
 examples_hello_LDFLAGS = $(example_ldflags)
 examples_hello_LDADD = libsharedmem.la
+
+examples_histogram_SOURCES = examples/histogram.c
+examples_histogram_CPPFLAGS = $(example_cppflags)
+examples_histogram_CFLAGS = $(example_cflags)
+examples_histogram_LDFLAGS = $(example_ldflags)
+examples_histogram_LDADD = libsharedmem.la
 
 examples_integrate_SOURCES = examples/integrate.c
 examples_integrate_CPPFLAGS = $(example_cppflags)
@@ -37,6 +49,11 @@ examples_nbody_CPPFLAGS = $(example_cppflags)
 examples_nbody_CFLAGS = $(example_cflags)
 examples_nbody_LDFLAGS = $(example_ldflags)
 examples_nbody_LDADD = libsharedmem.la -lm
+examples_montecarlo_SOURCES = examples/montecarlo.c
+examples_montecarlo_CPPFLAGS = $(example_cppflags)
+examples_montecarlo_CFLAGS = $(example_cflags)
+examples_montecarlo_LDFLAGS = $(example_ldflags)
+examples_montecarlo_LDADD = libsharedmem.la -lm
 
 examples_ring_SOURCES = examples/ring.c
 examples_ring_CPPFLAGS = $(example_cppflags)
@@ -58,11 +75,14 @@ examples_wordcount_LDADD = libsharedmem.la
 
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \
+	examples/halo.c \
 	examples/heat.c \
 	examples/hello.c \
+	examples/histogram.c \
 	examples/integrate.c \
 	examples/list.c \
 	examples/nbody.c \
+	examples/montecarlo.c \
 	examples/ring.c \
 	examples/sum.c \
 	examples/wordcount.c

@@ -1,13 +1,14 @@
 /*
  * sharedmem.h: parallel programming on one shared-memory machine. The whole public interface, in the order of
  * the manual sharedmem(7): errors, the machine, shared memory, arrays, map, background, over arrays, parallel,
- * ranks, loops, collectives, regions, mutexes and counters, debug mode.
+ * ranks, teams, loops, collectives, regions, mutexes and counters, debug mode.
  *
  * Plain C11, usable from C++; every macro has a function under it for other languages. C++ needs that instead of
  * the macros that take options by name or an array's shape in braces, and of SHAREDMEM_FOR.
  * Names keep the spelling of the Python package sharedmem, whose ideas these are, with the prefix sharedmem_.
  *
- * Unless a call says otherwise, any thread may call it, at any time, in the master and in workers.
+ * Unless a call says otherwise, any thread may call it, at any time, in the master and in workers; threads of
+ * OpenMP too. A program need not be linked with it: what it loads by dlopen(3) may be, and it then stays loaded.
  */
 #ifndef SHAREDMEM_H
 #define SHAREDMEM_H
@@ -894,6 +895,29 @@ SHAREDMEM_API int sharedmem_parallel_with(const sharedmem_parallel_options *opti
 SHAREDMEM_API int sharedmem_barrier_at(const char *where);
 #define sharedmem_barrier() sharedmem_barrier_at(SHAREDMEM_HERE)
 
+/*
+ * The same in two halves: arrive says that this rank has come, and wait waits until all have. Between them the rank
+ * may compute what the others do not need yet, instead of waiting:
+ *
+ *     border();                       // what the others read
+ *     sharedmem_barrier_arrive();
+ *     inside();                       // what nobody else reads
+ *     sharedmem_barrier_wait();
+ *
+ * What a rank wrote before it arrived, all see after their waits. Between the two it makes no barrier, collective or
+ * loop of this team, and no second arrive; those of other teams it may.
+ *
+ * Caller: as sharedmem_barrier(). arrive does not block. One rank may use the halves where another calls
+ *   sharedmem_barrier().
+ * Returns 0, or -1 with errno
+ *   ECANCELED  of wait: as sharedmem_barrier()
+ *   EPERM      arrive after arrive, or wait without it; in a map: uncaught
+ */
+SHAREDMEM_API int sharedmem_barrier_arrive_at(const char *where);
+SHAREDMEM_API int sharedmem_barrier_wait_at(const char *where);
+#define sharedmem_barrier_arrive() sharedmem_barrier_arrive_at(SHAREDMEM_HERE)
+#define sharedmem_barrier_wait()   sharedmem_barrier_wait_at(SHAREDMEM_HERE)
+
 /* ---- Ranks -------------------------------------------------------------------------------------------- */
 
 /*
@@ -903,8 +927,12 @@ SHAREDMEM_API int sharedmem_barrier_at(const char *where);
  * and the parts; those of the sections shared memory, arrays, map, parallel and regions) joins the job, which
  * waits until all ranks have come to such a call. Alone the program is rank 0 of 1.
  *
- * The team of a call is that of the map or parallel call which the calling thread works for, else the job,
- * else the calling process alone.
+ * srun -n 4 ./prog, mpiexec -n 4 ./prog (of MPICH or Open MPI) and flux do the same: those on one node are a job.
+ * They see to deaths by themselves; but nobody pins them, orders what they print, or ends them all at once but the
+ * launcher. SHAREDMEM_JOB=none is for programs that shall run each by itself.
+ *
+ * The team of a call is the one that the calling thread has entered (see Teams), else that of the map or parallel
+ * call which it works for, else the job, else the calling process alone.
  */
 
 /*
@@ -954,6 +982,153 @@ SHAREDMEM_API sharedmem_range sharedmem_part(size_t n, int part, int n_parts);
 /* This rank's part of n items: sharedmem_part(n, sharedmem_rank(), sharedmem_size()). */
 SHAREDMEM_API sharedmem_range sharedmem_my_part(size_t n);
 
+/*
+ * Lays n ranks out as a grid of ndims dimensions: dims[i] above 0 stays, and each that is 0 is set, so that the
+ * product of all is n. Those that are set are as near to each other as can be, the larger ones first: of 12 in 2
+ * dimensions 4 and 3.
+ *
+ * dims: ndims of them, 1 or more.
+ * Returns 0, or -1 with errno EINVAL, uncaught, where n is below 1, or no multiple of what is given, or dims is NULL
+ * or has one below 0; then dims stay as they are.
+ * Source: MPI_Dims_create.
+ */
+SHAREDMEM_API int sharedmem_dims_at(int n, int ndims, int *dims, const char *where);
+#define sharedmem_dims(n, ndims, dims) sharedmem_dims_at((n), (ndims), (dims), SHAREDMEM_HERE)
+
+/*
+ * The seed of the i'th of many streams of random numbers, made of one seed for all. A stream for each item, not for
+ * each rank, gives the same numbers for each item with any number of ranks or workers, and any schedule.
+ *
+ *     uint64_t state = sharedmem_seed(2024, item);    // of the program's own generator
+ *
+ * For one seed the result differs for each two i, and for one i for each two seeds. All its bits depend on all those
+ * of both, so that streams of neighbours have nothing in common, whichever generator is begun with it. The numbers
+ * are fixed: no later version of the library changes them. Not for secrets.
+ *
+ * Source: SplitMix64 ("Fast splittable pseudorandom number generators", OOPSLA 2014): with mix its last step, and g
+ * its increment, mix(mix(seed + g) + (i + 1) * g).
+ */
+SHAREDMEM_API uint64_t sharedmem_seed(uint64_t seed, uint64_t i);
+
+/* ---- Teams -------------------------------------------------------------------------------------------- */
+
+/*
+ * The ranks of a team may be split into smaller ones, which meet and share work among themselves:
+ *
+ *     sharedmem_team *row = sharedmem_team_split(sharedmem_rank() / n_columns, 0);
+ *
+ *     SHAREDMEM_TEAM (row) {
+ *         sum = sharedmem_all_double(mine, SHAREDMEM_SUM);    // of this row
+ *     }
+ *     sharedmem_team_free(row);
+ *
+ * Within the block rank, size and my_part are those of the team, and so are barriers, collectives, loops, ordered
+ * regions and further splits. A critical region stays one for the whole program, and so do mutexes and counters. A
+ * map or parallel call within it works as elsewhere; its workers are not in the team, and may not enter it.
+ *
+ * Only the thread that entered the block is in the team; other threads of the rank, and OpenMP's, have the team that
+ * they had. At any time one thread of a rank is in one team.
+ *
+ * Where a rank fails or dies, all teams of its job or parallel call end, whoever is in which. Messages number ranks
+ * as the job or the call does.
+ */
+typedef struct sharedmem_team sharedmem_team;
+
+/* The colour of a rank that is to be in none of the new teams. */
+#define SHAREDMEM_NO_COLOUR (-1)
+
+/*
+ * Makes a team of all ranks that give the same colour.
+ *
+ * colour: 0 or more; SHAREDMEM_NO_COLOUR: NULL with errno 0 is returned, once all have called.
+ * key: the ranks of the new team are by rising key, and by their old rank where keys are the same.
+ * Caller: all ranks of the team, as for a barrier.
+ * Owner: each rank owns what it gets, to be given back by sharedmem_team_free(). Nobody else can use it.
+ * Returns the team, or NULL with errno
+ *   EINVAL     no such colour: uncaught
+ *   EPERM      in a map, or between the halves of a barrier: uncaught
+ *   ENOMEM     no memory: in all ranks alike where the shared heap has none
+ *   ECANCELED  the team has failed; a rank of a job, or a worker, ends instead
+ * Source: MPI_Comm_split.
+ */
+SHAREDMEM_API sharedmem_team *sharedmem_team_split_at(int colour, int key, const char *where);
+#define sharedmem_team_split(colour, key) sharedmem_team_split_at((colour), (key), SHAREDMEM_HERE)
+
+/* What ranks may be near to each other by. */
+typedef enum sharedmem_level {
+    SHAREDMEM_BY_NUMA = 1, /* one NUMA node */
+    SHAREDMEM_BY_L3,       /* one last-level cache; where there is none, one package */
+    SHAREDMEM_BY_PACKAGE   /* one package, that is a socket */
+} sharedmem_level;
+
+/*
+ * The same by where ranks run: a team of those whose first processor, of the ones that they are bound to, is of the
+ * same NUMA node, cache or package. smrrun, and parallel calls, bind ranks to cores by their plan. Where ranks are
+ * bound nowhere the system moves them as it likes, and all of them are one team.
+ *
+ * level: a sharedmem_level, the same in all ranks (EINVAL, uncaught). Otherwise as sharedmem_team_split().
+ * Source: MPI_Comm_split_type.
+ */
+SHAREDMEM_API sharedmem_team *sharedmem_team_split_by_at(int32_t level, const char *where);
+#define sharedmem_team_split_by(level) sharedmem_team_split_by_at((level), SHAREDMEM_HERE)
+
+/*
+ * The calling thread works for team from then on, until it leaves that, and then for what it did before. Not a
+ * meeting: others may enter later, or never. Teams may be entered one in another, the same one up to 16 times.
+ *
+ * enter may stand within a loop of another team, but not in an ordered region. In front of leave the thread ends
+ * its loops and regions of the team, and leaves teams that it has entered since (EPERM, uncaught). A half of a
+ * barrier may stay open, and go on when the team is entered again.
+ * Does not block. Returns 0, or -1 with errno
+ *   EINVAL  team is NULL, as for ranks without a colour: not uncaught
+ *   EPERM   the caller is not the rank that has got the team; it is in an ordered region: uncaught
+ */
+SHAREDMEM_API int sharedmem_team_enter_at(sharedmem_team *team, const char *where);
+#define sharedmem_team_enter(team) sharedmem_team_enter_at((team), SHAREDMEM_HERE)
+SHAREDMEM_API void sharedmem_team_leave(sharedmem_team *team);
+
+/*
+ * Gives this rank's team back. The ranks of a team do that in any order, without waiting for each other; its memory
+ * is used again when all have. A rank that has given it back is gone for those that wait for it there, and passed
+ * over in ordered regions.
+ *
+ * team: NULL does nothing; one that the caller is in is an uncaught usage error (EPERM). In a parallel call it is
+ *   given back before the call ends, by the rank that got it.
+ * Does not block. Keeps errno.
+ * Source: MPI_Comm_free.
+ */
+SHAREDMEM_API void sharedmem_team_free(sharedmem_team *team);
+
+/* This rank in team, and team's size, without entering it; -1 and 0 of NULL. */
+SHAREDMEM_API int sharedmem_team_rank(const sharedmem_team *team);
+SHAREDMEM_API int sharedmem_team_size(const sharedmem_team *team);
+
+#if defined(__GNUC__)
+static inline sharedmem_team *sharedmem_team_open_(sharedmem_team *team, const char *where)
+{
+    return sharedmem_team_enter_at(team, where) == 0 ? team : NULL;
+}
+
+static inline void sharedmem_team_close_(sharedmem_team **entered)
+{
+    if (*entered == NULL)
+        return;
+    sharedmem_team_leave(*entered);
+    *entered = NULL;
+}
+
+/*
+ * As a block: break, continue, return, goto and exceptions of C++ leave the team. Where it cannot be entered, which
+ * is so of NULL, the block is skipped.
+ */
+#define SHAREDMEM_TEAM(team)      SHAREDMEM_TEAM_(team, __COUNTER__)
+#define SHAREDMEM_TEAM_(team, n)  SHAREDMEM_TEAM__(team, n)
+#define SHAREDMEM_TEAM__(team, n)                                                                            \
+    for (sharedmem_team * sharedmem_team_##n __attribute__((__cleanup__(sharedmem_team_close_))) =           \
+             sharedmem_team_open_((team), SHAREDMEM_HERE);                                                   \
+         sharedmem_team_##n != NULL; sharedmem_team_close_(&sharedmem_team_##n))
+#endif
+
 /* ---- Loops -------------------------------------------------------------------------------------------- */
 
 /*
@@ -967,8 +1142,8 @@ SHAREDMEM_API sharedmem_range sharedmem_my_part(size_t n);
  * All ranks make the same loops in the same order, with the same n, schedule and chunk, each in one thread.
  * There is no barrier at the end: a rank that finds no item any more goes on, into the next loop too. It
  * waits where it is more than 16 loops ahead of another, at times not before 31. With SHAREDMEM_STATIC the
- * same rank gets the same items each time, with so many ranks. Alone the caller gets all items. Loops do not
- * nest: a loop inside is a plain for.
+ * same rank gets the same items each time, with so many ranks. Alone the caller gets all items. Loops of
+ * one team do not nest: a loop inside is a plain for.
  *
  * SHAREDMEM_ORDERED inside follows the items of the loop; in front of it and behind it, it follows the ranks.
  *
@@ -1016,7 +1191,8 @@ typedef struct sharedmem_loop {
  * Returns 0, or -1 with errno, and the loop then has no items:
  *   EINVAL     n is more than 2^48, no such schedule; or other ranks make another loop here: uncaught
  *   E2BIG      the options hold something that this version of the library does not know: uncaught
- *   EPERM      in a map, in another loop, or in an ordered region: uncaught
+ *   EPERM      in a map, in another loop of the team, in an ordered region, or between the halves of a barrier:
+ *              uncaught
  *   EOVERFLOW  the team's loops have had 2^63 items together: uncaught
  *   ECANCELED  the team has failed; a rank of a job, or a worker, ends instead
  */
@@ -1064,14 +1240,31 @@ SHAREDMEM_API void sharedmem_loop_end(sharedmem_loop *loop);
  * is said below, with errno ECANCELED. In a map they are uncaught usage errors (EPERM).
  */
 
-typedef enum sharedmem_op { SHAREDMEM_SUM = 1, SHAREDMEM_PROD, SHAREDMEM_MIN, SHAREDMEM_MAX } sharedmem_op;
+/*
+ * What elements are combined by. Integers wrap. A NaN makes MIN and MAX NaN, and -0.0 is less than 0.0. Of bool
+ * SUM and MAX are OR, PROD and MIN are AND. Of complex numbers there are SUM and PROD.
+ */
+typedef enum sharedmem_op {
+    SHAREDMEM_SUM = 1,
+    SHAREDMEM_PROD,
+    SHAREDMEM_MIN,
+    SHAREDMEM_MAX,
+    SHAREDMEM_AND, /* logical: what is not 0 is true, results are 1 and 0 */
+    SHAREDMEM_OR,
+    SHAREDMEM_XOR,
+    SHAREDMEM_BAND, /* of bits, for integers and bool */
+    SHAREDMEM_BOR,
+    SHAREDMEM_BXOR,
+    SHAREDMEM_MINLOC, /* elements are struct { T value; int64_t index; }, T as dtype says, 16 bytes */
+    SHAREDMEM_MAXLOC  /* of values that are equal the smallest index; of several NaNs too */
+} sharedmem_op;
 
 /*
  * Combines one value of each rank, by rising rank: all get the same bits, and the same in each run with so
  * many ranks.
  *
- * op: a sharedmem_op, the same in all ranks; what is none is an uncaught usage error (EINVAL). A NaN makes
- *   MIN and MAX NaN, and -0.0 is less than 0.0.
+ * op: a sharedmem_op but MINLOC and MAXLOC, the same in all ranks; what is none is an uncaught usage error
+ *   (EINVAL).
  * Returns the result; NaN where the call failed.
  */
 SHAREDMEM_API double sharedmem_all_double_at(double value, int32_t op, const char *where);
@@ -1082,8 +1275,9 @@ SHAREDMEM_API int64_t sharedmem_all_int64_at(int64_t value, int32_t op, const ch
 #define sharedmem_all_int64(value, op) sharedmem_all_int64_at((value), (op), SHAREDMEM_HERE)
 
 /*
- * Combines the value from into the value into. Both are aligned to 64 bytes, but where into is the caller's
- * own. It makes no call for the team, and is not left by longjmp(3) or an exception of C++.
+ * Combines the value from into the value into. Both are aligned to 64 bytes, but where they are users' own, or
+ * follow others in an array. It makes no call for the team, and is not left by longjmp(3) or an exception of
+ * C++.
  */
 typedef void sharedmem_combine_function(void *into, const void *from, void *context);
 
@@ -1162,6 +1356,243 @@ SHAREDMEM_API sharedmem_array sharedmem_team_full_at(int32_t dtype, int32_t ndim
                                                      const void *value, const char *where);
 #define sharedmem_team_full(dtype, ndim, ...)                                                                \
     sharedmem_team_full_at((dtype), (ndim), __VA_ARGS__, SHAREDMEM_HERE)
+
+/*
+ * Combines count elements of each rank, element by element, by rising rank: the same bits in all ranks, and in
+ * each run with so many ranks, in whatever memory they lie. What lies in shared memory is read and written where
+ * it lies; large data are combined by all ranks, a slice each.
+ *
+ *     sharedmem_allreduce(mine, sum, n, SHAREDMEM_FLOAT64, SHAREDMEM_SUM);
+ *     sharedmem_allreduce(u, u, n, SHAREDMEM_FLOAT64, SHAREDMEM_MAX);    // in place
+ *
+ * reduce gives the result to rank root, and allreduce to all ranks; scan gives each rank what ranks 0 to itself
+ * make, exscan what the ranks before it make, and leaves rank 0's out as it is.
+ *
+ * in: this rank's elements, private or shared. Nobody reads them any more when the call has returned.
+ * out: room for as many elements, or in, whose place the result then takes; else the two do not overlap, nor do
+ *   they overlap other ranks'. Of allreduce all ranks may give the same shared memory, which is then written
+ *   once. NULL is fine where there is no result, and both may be NULL where count is 0, which makes the call a
+ *   barrier.
+ * count, dtype, op, root: the same in all ranks. An element of MINLOC and MAXLOC has 16 bytes.
+ * Returns 0, or -1 with errno
+ *   EINVAL     no such dtype or op, or the op makes no sense for it; root is no rank; in or out is NULL; count
+ *              is more than there can be: uncaught
+ *   ENOMEM     no shared memory to pass the elements through, or what sharedmem_malloc() says: in all ranks
+ *              alike
+ *   ECANCELED  the team has failed; out may be changed in part
+ */
+SHAREDMEM_API int sharedmem_reduce_at(const void *in, void *out, size_t count, int32_t dtype, int32_t op, int root,
+                                      const char *where);
+#define sharedmem_reduce(in, out, count, dtype, op, root)                                                    \
+    sharedmem_reduce_at((in), (out), (count), (dtype), (op), (root), SHAREDMEM_HERE)
+SHAREDMEM_API int sharedmem_allreduce_at(const void *in, void *out, size_t count, int32_t dtype, int32_t op,
+                                         const char *where);
+#define sharedmem_allreduce(in, out, count, dtype, op)                                                       \
+    sharedmem_allreduce_at((in), (out), (count), (dtype), (op), SHAREDMEM_HERE)
+SHAREDMEM_API int sharedmem_scan_at(const void *in, void *out, size_t count, int32_t dtype, int32_t op,
+                                    const char *where);
+#define sharedmem_scan(in, out, count, dtype, op)                                                            \
+    sharedmem_scan_at((in), (out), (count), (dtype), (op), SHAREDMEM_HERE)
+SHAREDMEM_API int sharedmem_exscan_at(const void *in, void *out, size_t count, int32_t dtype, int32_t op,
+                                      const char *where);
+#define sharedmem_exscan(in, out, count, dtype, op)                                                          \
+    sharedmem_exscan_at((in), (out), (count), (dtype), (op), SHAREDMEM_HERE)
+
+/*
+ * The same for elements of any size, combined by a function, as by sharedmem_all().
+ *
+ * bytes: of one element; 0 makes the call a barrier.
+ * combine: the same in all ranks. It is called with one element of each at a time, in any rank.
+ */
+SHAREDMEM_API int sharedmem_reduce_by_at(const void *in, void *out, size_t count, size_t bytes,
+                                         sharedmem_combine_function *combine, void *context, int root,
+                                         const char *where);
+#define sharedmem_reduce_by(in, out, count, bytes, combine, context, root)                                   \
+    sharedmem_reduce_by_at((in), (out), (count), (bytes), (combine), (context), (root), SHAREDMEM_HERE)
+SHAREDMEM_API int sharedmem_allreduce_by_at(const void *in, void *out, size_t count, size_t bytes,
+                                            sharedmem_combine_function *combine, void *context,
+                                            const char *where);
+#define sharedmem_allreduce_by(in, out, count, bytes, combine, context)                                      \
+    sharedmem_allreduce_by_at((in), (out), (count), (bytes), (combine), (context), SHAREDMEM_HERE)
+SHAREDMEM_API int sharedmem_scan_by_at(const void *in, void *out, size_t count, size_t bytes,
+                                       sharedmem_combine_function *combine, void *context, const char *where);
+#define sharedmem_scan_by(in, out, count, bytes, combine, context)                                           \
+    sharedmem_scan_by_at((in), (out), (count), (bytes), (combine), (context), SHAREDMEM_HERE)
+SHAREDMEM_API int sharedmem_exscan_by_at(const void *in, void *out, size_t count, size_t bytes,
+                                         sharedmem_combine_function *combine, void *context,
+                                         const char *where);
+#define sharedmem_exscan_by(in, out, count, bytes, combine, context)                                         \
+    sharedmem_exscan_by_at((in), (out), (count), (bytes), (combine), (context), SHAREDMEM_HERE)
+
+/*
+ * Brings together the parts of all ranks, one behind the other: gather in rank root, allgather in all ranks.
+ *
+ *     sharedmem_gather(&mine, all, sizeof mine, 0);
+ *
+ * in: this rank's part. It is not copied where it lies in its place in out, or in == out, which says so too.
+ * out: memory for the parts of all ranks. Of gather, root's counts only, and others give NULL, but in ==
+ *   out says of their parts too that they are in their place in it. Of allgather, all may give the same
+ *   shared memory, or each its own.
+ * bytes: of one rank's part. bytes, root: the same in all ranks, or it is an uncaught usage error in all.
+ *   With 0 bytes the call is a barrier, and in and out may be NULL.
+ * Memory may be private or shared, in each rank as it likes; more than 16 KiB that are shared are copied
+ * once, straight to their place.
+ * Owner: who gave it; each may use its memory again once its own call has returned.
+ * Returns 0, or -1 with errno
+ *   EINVAL     root is no rank, a pointer is NULL, or ranks give different bytes: uncaught
+ *   ENOMEM     no shared memory to pass the data through, or what sharedmem_malloc() says: in all ranks alike
+ *   ECANCELED  the team has failed; out may be written in part
+ */
+SHAREDMEM_API int sharedmem_gather_at(const void *in, void *out, size_t bytes, int root, const char *where);
+#define sharedmem_gather(in, out, bytes, root)                                                               \
+    sharedmem_gather_at((in), (out), (bytes), (root), SHAREDMEM_HERE)
+SHAREDMEM_API int sharedmem_allgather_at(const void *in, void *out, size_t bytes, const char *where);
+#define sharedmem_allgather(in, out, bytes) sharedmem_allgather_at((in), (out), (bytes), SHAREDMEM_HERE)
+
+/*
+ * Deals out the parts that lie at in, in rank root, one behind the other: each rank gets its own.
+ *
+ * in: root's counts only, and others give NULL; but in == out says of their parts too that they go to
+ *   their place in it.
+ * out: memory for this rank's part. Its place in in, or in == out, which says so too: it stays there.
+ * bytes, root, who owns what, and what it returns: as sharedmem_gather().
+ */
+SHAREDMEM_API int sharedmem_scatter_at(const void *in, void *out, size_t bytes, int root, const char *where);
+#define sharedmem_scatter(in, out, bytes, root)                                                              \
+    sharedmem_scatter_at((in), (out), (bytes), (root), SHAREDMEM_HERE)
+
+/*
+ * Each rank has a part for each, and gets one of each: part s of out in rank r is part r of in in rank s.
+ *
+ * in, out: as many parts as there are ranks, of bytes each; in == out: what a rank gets takes the place
+ *   of what it gives. bytes, who owns what, and what it returns: as sharedmem_gather().
+ */
+SHAREDMEM_API int sharedmem_alltoall_at(const void *in, void *out, size_t bytes, const char *where);
+#define sharedmem_alltoall(in, out, bytes) sharedmem_alltoall_at((in), (out), (bytes), SHAREDMEM_HERE)
+
+/*
+ * The same with parts that differ.
+ *
+ * bytes: of this rank's part; it may be 0, and the part NULL.
+ * sizes: the bytes of each rank's part, one number a rank. Where one is not what that rank gives as
+ *   bytes, that is an uncaught usage error (EINVAL) in all ranks, which says both.
+ * offsets: where in the whole each rank's part begins, in bytes; NULL: behind the one before. Parts do
+ *   not overlap, and what is between them stays as it is.
+ * sizes, offsets: root's count only, and others give NULL, but of allgatherv, where all give the same
+ *   sizes.
+ * in == out: as above, in a rank that has sizes; in another it is an uncaught usage error.
+ * All else as sharedmem_gather(), sharedmem_allgather() and sharedmem_scatter().
+ */
+SHAREDMEM_API int sharedmem_gatherv_at(const void *in, size_t bytes, void *out, const size_t *sizes,
+                                       const size_t *offsets, int root, const char *where);
+#define sharedmem_gatherv(in, bytes, out, sizes, offsets, root)                                              \
+    sharedmem_gatherv_at((in), (bytes), (out), (sizes), (offsets), (root), SHAREDMEM_HERE)
+SHAREDMEM_API int sharedmem_allgatherv_at(const void *in, size_t bytes, void *out, const size_t *sizes,
+                                          const size_t *offsets, const char *where);
+#define sharedmem_allgatherv(in, bytes, out, sizes, offsets)                                                 \
+    sharedmem_allgatherv_at((in), (bytes), (out), (sizes), (offsets), SHAREDMEM_HERE)
+SHAREDMEM_API int sharedmem_scatterv_at(const void *in, const size_t *sizes, const size_t *offsets, void *out,
+                                        size_t bytes, int root, const char *where);
+#define sharedmem_scatterv(in, sizes, offsets, out, bytes, root)                                             \
+    sharedmem_scatterv_at((in), (sizes), (offsets), (out), (bytes), (root), SHAREDMEM_HERE)
+/* ---- Messages ----------------------------------------------------------------------------------------- */
+
+/*
+ * Between ranks of a job or parallel call that share memory a message is seldom needed: a plain store and a
+ * sharedmem_barrier() tell as much. But who sends need not wait for all, and a program of MPI has its calls.
+ *
+ *     if (sharedmem_rank() == 0)
+ *         sharedmem_send(u, n * sizeof *u, 1, 0);
+ *     else
+ *         sharedmem_recv(u, n * sizeof *u, 0, 0, NULL);
+ *
+ * A message has a source and a destination, both ranks of the team, a tag, and a length, which may be 0. Two
+ * messages from one rank to another that both match a call are received in the order in which they were sent.
+ *
+ * Up to 64 KiB a message is copied, and the sender goes on: until there is no more room for what nobody has
+ * received, that is 16 messages for each receiver (4 in a team of more than 64 ranks), and for all together 32 of
+ * 49 bytes and more, and 8 of more than 4 KiB. Then it waits. Larger ones wait until they have been received;
+ * from shared memory they are copied once. Ranks that wait in one of these calls make room for each other,
+ * with the memory of the heap: so programs go on that send much before they receive.
+ *
+ * Any threads of a rank may make these calls at once. Of those of one thread the order holds. In a map they
+ * are uncaught usage errors (EPERM). A program alone, or a team of one, may send to itself.
+ *
+ * Where a rank has ended that a call waits for, what it sent before is still received; then the team fails, with
+ * "rank 2 is gone while rank 0 waits for a message (tag 5) at ring.c:40". In a failed team a rank of a job, or a
+ * worker, ends; rank 0 of a parallel call gets errno ECANCELED.
+ *
+ * Errors of all: -1 with errno
+ *   EINVAL     a rank, tag or data that cannot be: uncaught
+ *   EPERM      in a map: uncaught
+ *   ENOMEM     no shared memory for what is sent, or for what stands before what is wanted
+ *   ECANCELED  the team has failed
+ */
+
+#define SHAREDMEM_ANY_SOURCE (-1) /* as a source: whoever sends */
+#define SHAREDMEM_ANY_TAG    (-1)
+#define SHAREDMEM_NOBODY     (-2) /* as a source or dest: nothing happens, and the call returns at once */
+
+/* What was received, or is there to be. From nobody: source SHAREDMEM_NOBODY, tag SHAREDMEM_ANY_TAG, bytes 0. */
+typedef struct sharedmem_status {
+    int32_t source;
+    int32_t tag;
+    size_t bytes;
+} sharedmem_status;
+
+/*
+ * Sends bytes at data to rank dest. When it returns data may be changed.
+ *
+ * data: private or shared memory; may be NULL where bytes is 0.
+ * dest: a rank, or SHAREDMEM_NOBODY. To itself a rank sends up to 64 KiB; more is an uncaught error (EDEADLK),
+ *   for it would wait for itself.
+ * tag: 0 or more.
+ * Returns 0, or -1 with errno as above.
+ */
+SHAREDMEM_API int sharedmem_send_at(const void *data, size_t bytes, int dest, int tag, const char *where);
+#define sharedmem_send(data, bytes, dest, tag)                                                               \
+    sharedmem_send_at((data), (bytes), (dest), (tag), SHAREDMEM_HERE)
+
+/*
+ * Waits for a message and receives it.
+ *
+ * data: room for bytes; may be NULL where bytes is 0. A shorter message leaves the rest as it was.
+ * source: a rank, SHAREDMEM_ANY_SOURCE or SHAREDMEM_NOBODY.
+ * tag: 0 or more, or SHAREDMEM_ANY_TAG.
+ * status: gets the message's source, tag and length; may be NULL.
+ * Returns 0, or -1 with errno as above, or
+ *   EMSGSIZE   the message is longer than bytes: uncaught, with both lengths. Nothing was written, and the message
+ *              is still there: a handler that returns may let another call receive it
+ *   EDEADLK    a rank without other threads waits for a message from itself: uncaught
+ */
+SHAREDMEM_API int sharedmem_recv_at(void *data, size_t bytes, int source, int tag, sharedmem_status *status,
+                                    const char *where);
+#define sharedmem_recv(data, bytes, source, tag, status)                                                     \
+    sharedmem_recv_at((data), (bytes), (source), (tag), (status), SHAREDMEM_HERE)
+
+/*
+ * Sends one message and receives another, both at once: ranks that exchange data, or pass them on in a ring, need
+ * not think of who sends first. Arguments and errors are those of the two calls; out and in share no memory. It may
+ * send any length to itself. Where what comes is too long, and a handler returns, the message out is sent still.
+ */
+SHAREDMEM_API int sharedmem_sendrecv_at(const void *out, size_t out_bytes, int dest, int out_tag, void *in,
+                                        size_t in_bytes, int source, int in_tag, sharedmem_status *status,
+                                        const char *where);
+#define sharedmem_sendrecv(out, out_bytes, dest, out_tag, in, in_bytes, source, in_tag, status)              \
+    sharedmem_sendrecv_at((out), (out_bytes), (dest), (out_tag), (in), (in_bytes), (source), (in_tag),       \
+                          (status), SHAREDMEM_HERE)
+
+/*
+ * Waits until a message can be received, and tells of it; it stays where it is. Unless another thread of the rank
+ * takes it, the next sharedmem_recv() from status->source with status->tag gets it.
+ * Arguments and errors are those of sharedmem_recv(), but that no message is too long.
+ */
+SHAREDMEM_API int sharedmem_probe_at(int source, int tag, sharedmem_status *status, const char *where);
+#define sharedmem_probe(source, tag, status) sharedmem_probe_at((source), (tag), (status), SHAREDMEM_HERE)
+
+/* The same without waiting: returns 1 where there is a message; 0 where not, with status as it was; or -1. */
+SHAREDMEM_API int sharedmem_iprobe_at(int source, int tag, sharedmem_status *status, const char *where);
+#define sharedmem_iprobe(source, tag, status) sharedmem_iprobe_at((source), (tag), (status), SHAREDMEM_HERE)
 
 /* ---- Regions ------------------------------------------------------------------------------------------ */
 
@@ -1419,6 +1850,23 @@ SHAREDMEM_API int sharedmem_counter_timedwait_at(sharedmem_counter *counter, int
  * Returns whether it was on.
  */
 SHAREDMEM_API bool sharedmem_set_debug(bool on);
+
+/*
+ * Checking mode, SHAREDMEM_CHECK=1 in the environment of the program, or of smrrun, finds mistakes that else hang,
+ * or give wrong numbers, and names both places. It is slow: each collective has one barrier more, and no lock is
+ * taken in the short way. Ranks of one team are all checked, or none is.
+ *
+ *   errors of the team, EINVAL: ranks that are in different collectives (sharedmem_barrier() and finalize are
+ *     some too), or in one with a different size, dtype, op or root
+ *   uncaught usage errors: EDEADLK, a collective inside a critical or ordered region, or with a mutex locked,
+ *     that the rank has taken as one of this team; EINVAL, a loop that differs from that of another rank, as
+ *     without checking mode
+ *   a warning, once for each: locks (critical regions and mutexes, but for those that are only tried) that are
+ *     taken within each other in different orders, so that members who do that at once could wait for each
+ *     other for ever. It is a warning since something else, as a barrier, may keep them from doing it at once
+ *   a warning, at the end of a parallel call that has not failed, and as a rank of a job ends: messages that
+ *     were sent to it by then and that it has not received
+ */
 
 #ifdef __cplusplus
 }

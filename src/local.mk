@@ -1,6 +1,8 @@
 # The library: each floor uses only those above it in this list.
 library_sources = \
 	src/base/bits.h \
+	src/base/copy.c src/base/copy.h \
+	src/base/checking.c src/base/checking.h \
 	src/base/debug.c src/base/debug.h \
 	src/base/env.c src/base/env.h \
 	src/base/error.c src/base/error.h \
@@ -11,6 +13,7 @@ library_sources = \
 	src/base/parse.c src/base/parse.h \
 	src/base/slow.c src/base/slow.h \
 	src/base/text.c src/base/text.h \
+	src/base/thread_room.c src/base/thread_room.h \
 	src/base/version.c \
 	src/host/affinity.c src/host/affinity.h \
 	src/host/binding.c src/host/binding.h src/host/binding_plan.c \
@@ -19,6 +22,7 @@ library_sources = \
 	src/host/cpu_count.c src/host/cpu_count.h \
 	src/host/crash.c src/host/crash.h src/host/crash_text.c \
 	src/host/descendants.c src/host/descendants.h \
+	src/host/domain.c src/host/domain.h \
 	src/host/doorbell.c src/host/doorbell.h \
 	src/host/fds.c src/host/fds.h \
 	src/host/futex.c src/host/futex.h \
@@ -29,7 +33,9 @@ library_sources = \
 	src/host/openmp.c src/host/openmp.h \
 	src/host/caller.c src/host/caller.h src/host/pc.c src/host/pc.h \
 	src/host/pages.c src/host/pages.h src/host/pages_huge.c \
+	src/host/peer_memory.c src/host/peer_memory.h \
 	src/host/process.c src/host/process.h src/host/process_end.c src/host/process_look.c \
+	src/host/rendezvous.c src/host/rendezvous.h \
 	src/host/symbols.c src/host/symbols.h src/host/symbols_read.c src/host/symbols_read.h \
 	src/host/terminal.c src/host/terminal.h \
 	src/host/topology.c src/host/topology.h \
@@ -44,6 +50,7 @@ library_sources = \
 	src/memory/claim.c src/memory/claim.h \
 	src/memory/block_find.c src/memory/block_find.h src/memory/blocks.c src/memory/blocks.h \
 	src/memory/cache.c src/memory/cache.h src/memory/cache_check.c \
+	src/memory/foreign.c src/memory/foreign.h src/memory/foreign_meet.c \
 	src/memory/guard.c src/memory/guard.h \
 	src/memory/heap.c src/memory/heap.h src/memory/heap_check.c src/memory/heap_layout.h src/memory/heap_lock.h \
 	src/memory/lock.c src/memory/lock.h \
@@ -57,21 +64,38 @@ library_sources = \
 	src/memory/spans.c src/memory/spans.h \
 	src/memory/undo.c src/memory/undo.h \
 	src/memory/wait.c src/memory/wait.h \
+	src/team/announce.c src/team/announce.h \
 	src/team/barrier.c src/team/barrier.h \
-	src/team/collective.c src/team/collective.h \
+	src/team/bcast.c \
+	src/team/collective.c src/team/collective.h src/team/collective_move.c \
+	src/team/check.c src/team/check.h \
 	src/team/counter.c \
+	src/team/dims.c \
 	src/team/critical.c src/team/critical.h \
+	src/team/exchange.c src/team/exchange.h \
+	src/team/held.c src/team/held.h \
 	src/team/job.c src/team/job.h \
+	src/team/lock_order.c src/team/lock_order.h \
 	src/team/loop.c src/team/loop.h \
+	src/team/move.c src/team/move.h src/team/moving.c src/team/moving.h \
+	src/team/mailbox.c src/team/mailbox.h src/team/mailbox_take.c \
+	src/team/message.c src/team/message.h src/team/message_wait.c \
 	src/team/mutex.c \
+	src/team/op.c src/team/op.h \
 	src/team/ordered.c src/team/ordered.h \
 	src/team/part.c \
 	src/team/printed.c src/team/printed.h \
 	src/team/reduce.c \
+	src/team/reduction.c src/team/reduction.h src/team/reduction_large.c \
 	src/team/regions.c src/team/regions.h \
 	src/team/schedule.c src/team/schedule.h \
+	src/team/seed.c \
 	src/team/shortage.c src/team/shortage.h \
 	src/team/slice.c src/team/slice.h \
+	src/team/stage.c src/team/stage.h \
+	src/team/stream.c src/team/stream.h \
+	src/team/split.c \
+	src/team/subteam.c src/team/subteam.h \
 	src/team/supervise.c src/team/supervise.h \
 	src/team/sync.c src/team/sync.h \
 	src/team/team.c src/team/team.h \
@@ -112,7 +136,8 @@ lib_LTLIBRARIES += libsharedmem.la
 libsharedmem_la_SOURCES =
 libsharedmem_la_LIBADD = src/libinternal.la
 # -z now: bound lazily, each forked worker would look up each function once more.
-libsharedmem_la_LDFLAGS = $(AM_LDFLAGS) -pthread -Wl,-z,now -version-info 0:0:0
+# -z nodelete: threads that end, forks and the end of a rank call it, also when who has loaded it has let it go.
+libsharedmem_la_LDFLAGS = $(AM_LDFLAGS) -pthread -Wl,-z,now -Wl,-z,nodelete -version-info 0:0:0
 EXTRA_DIST += src/libsharedmem.map
 if HAVE_VERSION_SCRIPT
 libsharedmem_la_LDFLAGS += -Wl,--version-script=$(top_srcdir)/src/libsharedmem.map

@@ -372,7 +372,7 @@ static void check_told(int code, const char *words)
 
 static void test_bad_arguments(void)
 {
-    static const int32_t bad_ops[] = {INT32_MIN, -1, 0, 5, INT32_MAX};
+    static const int32_t bad_ops[] = {INT32_MIN, -1, 0, SHAREDMEM_MINLOC, 13, INT32_MAX};
     int x = 3;
 
     for (size_t i = 0; i < COUNT_OF(bad_ops); i++) {

@@ -298,6 +298,58 @@ static void test_threads(void)
     test_ok(good, "maps and regions of a thread, beside regions of the first");
 }
 
+/* ---- Calls by threads of OpenMP ---- */
+
+#define N_CALLS 200
+
+struct common {
+    sharedmem_mutex mutex;
+    sharedmem_counter counter;
+    int64_t by_mutex, by_critical; /* what a lock that excludes nobody would lose */
+};
+
+/* Returns how many things were not as they should be in this thread, of rank in size. */
+static int calls_of_thread(struct common *common, int rank, int size)
+{
+    int wrong = sharedmem_rank() != rank || sharedmem_size() != size;
+
+    for (int k = 0; k < N_CALLS; k++) {
+        char *block = sharedmem_malloc((size_t)k);
+
+        wrong += block == NULL;
+        SHAREDMEM_CRITICAL
+        {
+            common->by_critical++;
+        }
+        SHAREDMEM_LOCKED (&common->mutex) {
+            common->by_mutex++;
+        }
+        sharedmem_counter_add(&common->counter, 1);
+        sharedmem_free(block);
+    }
+    return wrong;
+}
+
+/* In all ranks at once, alone too: their threads are their rank, and locks are between all threads of all. */
+static bool calls_in_region(void)
+{
+    struct common *common = sharedmem_team_calloc(1, sizeof *common);
+    int rank = sharedmem_rank(), size = sharedmem_size(), wrong = 0;
+    int64_t all = (int64_t)size * REGION * N_CALLS;
+
+#pragma omp parallel num_threads(REGION) reduction(+ : wrong)
+    {
+        wrong += calls_of_thread(common, rank, size);
+        /* Whichever thread it is that speaks for the rank. */
+#pragma omp single
+        wrong += sharedmem_barrier() != 0 || sharedmem_all_int64(1, SHAREDMEM_SUM) != size;
+        wrong += calls_of_thread(common, rank, size);
+    }
+    sharedmem_barrier();
+    return wrong == 0 && common->by_mutex == 2 * all && common->by_critical == 2 * all &&
+           sharedmem_counter_read(&common->counter) == 2 * all && sharedmem_heap_check(NULL) == 0;
+}
+
 /* ---- A rank of a job ---- */
 
 static int be_rank(void)
@@ -305,7 +357,8 @@ static int be_rank(void)
     bool good = region(REGION) == REGION;
 
     for (int i = 0; i < 5; i++)
-        good &= map_with_regions(2, 4) && region(REGION) == REGION && sharedmem_barrier() == 0;
+        good &= map_with_regions(2, 4) && region(REGION) == REGION && sharedmem_barrier() == 0 &&
+                calls_in_region();
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -359,6 +412,7 @@ int main(int argc, char **argv)
     test_region_of_one();
     test_refused_in_worker();
     test_threads();
+    test_ok(calls_in_region(), "threads of OpenMP allocate, lock and meet for the program that they are");
     test_nothing_left();
     return test_end();
 }

@@ -335,16 +335,6 @@ static int begin_without_end(size_t i, void *result, void *context)
     return sharedmem_ordered_begin(SHAREDMEM_HERE);
 }
 
-/*
- * Where a call that is not told its place was made, a child of the worker finds out. If meanwhile the other
- * worker has failed too, this one is ended, and its child comes to us.
- */
-static void reap_orphans(void)
-{
-    while (test_children() > 0 && waitpid(-1, NULL, 0) > 0)
-        ;
-}
-
 static void test_misuse(void)
 {
     static const struct {
@@ -373,7 +363,8 @@ static void test_misuse(void)
         test_has("api-regions.c:", error.where, "its place");
     }
     test_int(0, (long long)shared->counter, "and the block is not run");
-    reap_orphans();
+    /* As in test_uncaught_within() of t/api-within.c. */
+    test_reap_orphans();
 }
 
 /* ---- Failure inside ---- */

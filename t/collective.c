@@ -78,7 +78,8 @@ static void bcast_once(struct rank *me, size_t bytes, uint32_t root, bool is_sha
 
 static void bcast_sizes(struct rank *me)
 {
-    static const size_t sizes[] = {0, 1, 8, 16, 17, 31, 4096, 512 << 10, (512 << 10) + 1, (1 << 20) + 1};
+    static const size_t sizes[] = {
+        0, 1, 8, 16, 17, 31, 4096, 16384, 16385, 512 << 10, (512 << 10) + 1, (1 << 20) + 1};
     uint32_t few = test_under_valgrind() ? 2 : 8, step = team->size > few ? team->size / 3 : 1;
     size_t most = (size_t)(test_under_valgrind() ? 3 : 10) << 20;
 

@@ -37,6 +37,25 @@ static int throw_in_body(size_t rank, void *, void *context)
     return sharedmem_barrier() == 0 ? 0 : 1;
 }
 
+/* Each rank leaves the team that it was in. */
+static int throw_in_team(size_t rank, void *, void *)
+{
+    sharedmem_team *team = sharedmem_team_split(rank == 0 ? 0 : 1, 0);
+    int size = 0;
+
+    try {
+        SHAREDMEM_TEAM (team) {
+            size = sharedmem_size();
+            throw std::runtime_error("team");
+        }
+    } catch (const std::exception &e) {
+        if (rank == 1)
+            std::printf("%s: of %d, behind it of %d\n", e.what(), size, sharedmem_size());
+    }
+    sharedmem_team_free(team);
+    return sharedmem_barrier() == 0 ? 0 : 1;
+}
+
 static sharedmem_error error;
 
 static sharedmem_map_options options(sharedmem_function *work, sharedmem_function *reduce, int backend)
@@ -129,6 +148,10 @@ int main()
     parallel("rank 1", 3, 1);
     parallel("rank 0", 3, 0);
     parallel("alone", 1, 0);
+    sharedmem_parallel_options teams = {};
+    teams.np = 3;
+    teams.body = throw_in_team;
+    std::printf("teams: %d\n", sharedmem_parallel_with(&teams, sizeof teams));
     map("after", do_nothing, nullptr, SHAREDMEM_PROCESSES);
     std::printf("rank %d of %d, heap %d\n", sharedmem_rank(), sharedmem_size(), sharedmem_heap_check(nullptr));
     std::fflush(stdout);
@@ -156,6 +179,8 @@ is "caught three" "$(line serial)" "and so is one out of work in SERIAL"
 is "-1 4 6" "$(line 'rank 1')" "one out of a forked rank fails the rank"
 is "caught rank" "$(line 'rank 0')" "one out of rank 0 is the caller's"
 is "caught rank" "$(line alone)" "also where it is alone"
+is "of 2, behind it of 3" "$(line team)" "an exception leaves the team that it was thrown in"
+is 0 "$(line teams)" "and the rank goes on"
 is "0 0 0" "$(line after)" "the next map is right"
 is "rank 0 of 1, heap 0" "$(grep ^rank.0.of "$tap_temp/out")" "the thread works for no team any more, the heap is whole"
 finish

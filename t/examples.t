@@ -271,6 +271,27 @@ check_heat() {
     unset SHAREDMEM_HEAP
 }
 
+check_halo() {
+    start='usage: halo \[N \[STEPS\]\]'
+    for number in "" abc -1 0 2 1.5 1K "9 " 100001 99999999999999999999; do
+        is_refused "halo '$number'" "$examples/halo" "$number"
+    done
+    is_refused "halo with three numbers" "$examples/halo" 10 10 10
+    is_refused "halo with no steps" "$examples/halo" 10 0
+    is_refused_once 3 halo abc
+    is_refused_once 7 halo 8
+    for size in 3 40 300; do
+        is 0 "$(status "$examples/halo" $size 30)" "halo $size alone: exit status 0"
+        has "right: both give the same bits" "$(stdout)" "halo $size alone: checks itself"
+    done
+    for ranks in 2 3 4 7; do
+        for size in 9 40 500; do
+            is 0 "$(job "$ranks" halo $size 31)" "halo $size with $ranks ranks: exit status 0"
+            has "right: both give the same bits" "$(stdout)" "halo $size with $ranks ranks: checks itself"
+        done
+    done
+}
+
 check_ring() {
     start='usage: ring'
     is_refused "ring with an argument" "$examples/ring" 1
@@ -307,6 +328,53 @@ check_nbody() {
     done
 }
 
+# The sums of montecarlo, in all bits: one line.
+sums() {
+    sed -nE 's/^(ranks|workers|serial) *//p' "$tap_temp/stdout" | sort -u
+}
+
+check_montecarlo() {
+    start='usage: montecarlo \[SAMPLES\]'
+    are_refused montecarlo 1000000000000
+    is_refused_once 3 montecarlo 0
+    runs_right SHAREDMEM_NP=1 montecarlo 300001
+    first=$(sums)
+    for way in $ways; do
+        runs_right "$way" montecarlo 300001
+        is "$first" "$(sums)" "montecarlo, $way: all sums have the same bits"
+    done
+    for ranks in 2 3 7 16; do
+        is 0 "$(job "$ranks" montecarlo 300001)" "montecarlo with $ranks ranks: exit status 0"
+        has "right: " "$(stdout)" "montecarlo with $ranks ranks: checks itself"
+        is "$first" "$(sums)" "montecarlo with $ranks ranks: all sums have the same bits"
+    done
+    runs_right SHAREDMEM_NP=2 montecarlo 1
+}
+
+# What does not depend on who counted.
+histogram_result() {
+    sed -n -e 's/^\(.* values\), ranks: .*/\1/p' -e '/^0\.[0-9]* /p' "$tap_temp/stdout"
+}
+
+check_histogram() {
+    start='usage: histogram \[N\]'
+    are_refused histogram 1000000000
+    is_refused_once 3 histogram 0
+    for number in 1 5 300000; do
+        is 0 "$(status "$examples/histogram" $number)" "histogram $number, alone: exit status 0"
+        has "right: " "$(stdout)" "histogram $number, alone: checks itself"
+        alone=$(histogram_result)
+        is 17 "$(echo "$alone" | wc -l)" "histogram $number, alone: 16 bars are shown"
+        runs_right SHAREDMEM_DEBUG=1 histogram $number
+        for ranks in 2 3 7 16; do
+            is 0 "$(job "$ranks" histogram $number)" "histogram $number, $ranks ranks: exit status 0"
+            is "$alone" "$(histogram_result)" "histogram $number, $ranks ranks: the same counts as alone"
+        done
+    done
+    is 1 "$(status env SHAREDMEM_HEAP=16M "$examples/histogram")" "a heap that is too small for histogram"
+    has "no shared memory for 4000000 values" "$(stderr)" "it is told"
+}
+
 begin 180
 examples=$tap_build/examples
 smrrun=$tap_build/smrrun
@@ -323,6 +391,9 @@ check_hello_job
 check_list
 check_heat
 check_ring
+check_halo
 check_nbody
+check_montecarlo
+check_histogram
 is "" "$(left_behind)" "no process is left"
 finish

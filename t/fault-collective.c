@@ -1,4 +1,7 @@
-/* Death between any two stores of a collective: the others are told, no block is lost, and the next call is right. */
+/*
+ * Death between any two stores of a collective: the others are told, no block is lost, and the next call is right.
+ * Built with CHECKED it is t/fault-collective-checked.t: the same in checking mode.
+ */
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
@@ -15,11 +18,19 @@
 /* More than any of the calls has. */
 #define N_STEPS 60
 
-enum call { ALL, SMALL, BOARD, LARGE, SHARED, COMBINED, COMBINED_LARGE, CALLOC, FULL, N_CALLS };
+/* Checked, each call begins with the steps of the check. */
+#ifdef CHECKED
+#define STRIDE 3
+#else
+#define STRIDE 1
+#endif
+
+enum call { ALL, SMALL, BOARD, LARGE, SHARED, COMBINED, COMBINED_LARGE, STAGED, SCAN, COMMON, CALLOC, FULL, N_CALLS };
 
 static const char *const names[] = {"all_double",      "bcast of a few bytes", "bcast by the board",
                                     "bcast in pieces", "bcast in place",       "all by the board",
-                                    "all by a block",  "team_calloc",          "team_full"};
+                                    "all by a block",  "allreduce in rounds",  "exscan in rounds",
+                                    "a shared result", "team_calloc",          "team_full"};
 
 struct shared {
     size_t bad;
@@ -38,6 +49,27 @@ static void add_ends(void *into, const void *from, void *context)
 
     sum[0] = (char)(sum[0] + ((const char *)from)[0]);
     sum[last] = (char)(sum[last] + ((const char *)from)[last]);
+}
+
+/* Rank + k in each place; what a rank gets is what that makes of the n ranks before it, or of all. */
+static int reckon(enum call call, size_t rank, int k)
+{
+    static double in[40000], own[40000];
+    size_t count = call == COMMON ? 200 : 40000, n = call == SCAN ? rank : (size_t)sharedmem_size();
+    double *out = call == COMMON ? (double *)(void *)block : own;
+    double sum = (double)(n * (n - 1)) / 2 + (double)(k * (int)n);
+    int code;
+
+    for (size_t i = 0; i < count; i++)
+        in[i] = (double)rank + k;
+    if (call == SCAN)
+        code = sharedmem_exscan(in, out, count, SHAREDMEM_FLOAT64, SHAREDMEM_SUM);
+    else
+        code = sharedmem_allreduce(in, out, count, SHAREDMEM_FLOAT64, SHAREDMEM_SUM);
+    if (code != 0)
+        return 1;
+    shared->wrong += n > 0 && (out[0] != sum || out[count / 2] != sum || out[count - 1] != sum);
+    return call == COMMON ? sharedmem_barrier() : 0;
 }
 
 static int one(enum call call, size_t rank, int k)
@@ -74,6 +106,10 @@ static int one(enum call call, size_t rank, int k)
         shared->wrong += data[0] != size * (size - 1) / 2 + k * size || data[n - 1] != data[0];
         return 0;
     }
+    case STAGED:
+    case SCAN:
+    case COMMON:
+        return reckon(call, rank, k);
     case FULL:
         new = sharedmem_team_full(SHAREDMEM_INT8, 1, (int64_t[]){3000}, "1").data;
         if (new == NULL)
@@ -144,7 +180,7 @@ static void die_everywhere(enum call call, int np)
     size_t next = np > 3 ? (size_t)np - 2 : 1;
     int wrong = 0, died = 0;
 
-    for (unsigned long step = 1; step <= N_STEPS; step += test_under_valgrind() ? 7 : 1) {
+    for (unsigned long step = 1; step <= N_STEPS; step += test_under_valgrind() ? 7 : STRIDE) {
         for (size_t who = 1; who < (size_t)np; who += next)
             wrong += die_once(call, np, who, step, &died);
     }
@@ -158,6 +194,9 @@ int main(void)
 
     test_begin(120);
     setenv("SHAREDMEM_HEAP", "64M", 1);
+#ifdef CHECKED
+    setenv("SHAREDMEM_CHECK", "1", 1);
+#endif
     shared = sharedmem_calloc(1, sizeof *shared);
     block = sharedmem_calloc(1, 1 << 20);
     for (enum call call = 0; call < N_CALLS; call++) {

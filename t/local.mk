@@ -5,6 +5,7 @@ unit_tests = \
 	t/attach.t \
 	t/barrier.t \
 	t/binding.t \
+	t/foreign.t \
 	t/binding_maps.t \
 	t/binding_plan.t \
 	t/budget.t \
@@ -15,6 +16,7 @@ unit_tests = \
 	t/collective.t \
 	t/critical.t \
 	t/descendants.t \
+	t/domain.t \
 	t/doorbell.t \
 	t/env.t \
 	t/error.t \
@@ -29,6 +31,7 @@ unit_tests = \
 	t/loop.t \
 	t/loop-misuse.t \
 	t/member.t \
+	t/op.t \
 	t/openmp.t \
 	t/options.t \
 	t/ordered.t \
@@ -86,7 +89,13 @@ t_smrrun_program_t_LDADD = $(tools_libraries)
 launcher_tests = t/smrrun-tty.t
 t_smrrun_tty_t_LDADD = t/libtap.la -lpthread
 # What they run as ranks.
-check_PROGRAMS += t/rank t/rank-threads
+check_PROGRAMS += t/rank t/rank-move t/rank-teams t/rank-threads
+t_rank_move_SOURCES = t/rank-move.c
+t_rank_move_LDADD = libsharedmem.la
+t_rank_move_LDFLAGS = $(api_ldflags)
+t_rank_teams_SOURCES = t/rank-teams.c
+t_rank_teams_LDADD = libsharedmem.la -lpthread
+t_rank_teams_LDFLAGS = $(api_ldflags)
 t_rank_threads_SOURCES = t/rank-threads.c
 t_rank_threads_LDADD = libsharedmem.la -lpthread
 t_rank_threads_LDFLAGS = $(api_ldflags)
@@ -108,9 +117,11 @@ api_tests = \
 	t/api-array-view.t \
 	t/api-backends.t \
 	t/api-background.t \
+	t/api-check.t \
 	t/api-collective.t \
 	t/api-core.t \
 	t/api-counter.t \
+	t/api-dims.t \
 	t/api-errors.t \
 	t/api-failure.t \
 	t/api-failure-limits.t \
@@ -125,6 +136,9 @@ api_tests = \
 	t/api-nesting.t \
 	t/api-master.t \
 	t/api-mend.t \
+	t/api-move.t \
+	t/api-move-bad.t \
+	t/api-message.t \
 	t/api-mutex.t \
 	t/api-original.t \
 	t/api-original-arrays.t \
@@ -132,12 +146,21 @@ api_tests = \
 	t/api-parallel.t \
 	t/api-pool.t \
 	t/api-pool-life.t \
+	t/api-reduce.t \
 	t/api-regions.t \
 	t/api-states.t \
+	t/api-team.t \
+	t/api-team-failure.t \
 	t/api-within.t \
 	t/api-oom.t
 t_api_counter_t_LDADD = $(api_libraries)
 t_api_counter_t_LDFLAGS = $(api_ldflags)
+t_api_move_t_LDADD = $(api_libraries)
+t_api_move_t_LDFLAGS = $(api_ldflags)
+t_api_move_bad_t_LDADD = $(api_libraries)
+t_api_move_bad_t_LDFLAGS = $(api_ldflags)
+t_api_message_t_LDADD = $(api_libraries)
+t_api_message_t_LDFLAGS = $(api_ldflags)
 t_api_mutex_t_LDADD = $(api_libraries)
 t_api_mutex_t_LDFLAGS = $(api_ldflags)
 t_api_oom_t_LDADD = $(api_libraries)
@@ -175,6 +198,8 @@ t_api_states_t_LDADD = $(api_libraries)
 t_api_states_t_LDFLAGS = $(api_ldflags)
 t_api_collective_t_LDADD = $(api_libraries)
 t_api_collective_t_LDFLAGS = $(api_ldflags)
+t_api_check_t_LDADD = $(api_libraries)
+t_api_check_t_LDFLAGS = $(api_ldflags)
 t_api_core_t_LDADD = $(api_libraries)
 t_api_core_t_LDFLAGS = $(api_ldflags)
 t_api_heap_bad_t_LDADD = $(api_libraries)
@@ -217,8 +242,16 @@ t_api_place_t_LDADD = $(api_libraries)
 t_api_place_t_LDFLAGS = $(api_ldflags)
 t_api_parallel_t_LDADD = $(api_libraries)
 t_api_parallel_t_LDFLAGS = $(api_ldflags)
+t_api_reduce_t_LDADD = $(api_libraries)
+t_api_reduce_t_LDFLAGS = $(api_ldflags)
 t_api_regions_t_LDADD = $(api_libraries)
 t_api_regions_t_LDFLAGS = $(api_ldflags)
+t_api_dims_t_LDADD = $(api_libraries)
+t_api_dims_t_LDFLAGS = $(api_ldflags)
+t_api_team_t_LDADD = $(api_libraries)
+t_api_team_t_LDFLAGS = $(api_ldflags)
+t_api_team_failure_t_LDADD = $(api_libraries)
+t_api_team_failure_t_LDFLAGS = $(api_ldflags)
 t_api_map_t_LDADD = $(api_libraries)
 t_api_map_t_LDFLAGS = $(api_ldflags)
 # Where the compiler has OpenMP. The library itself knows nothing of that.
@@ -242,22 +275,39 @@ long_tests = \
 #	t_fault_NAME_t_LDADD = $(fault_libraries)
 #	t_fault_NAME_t_CPPFLAGS = $(fault_cppflags)
 fault_tests = \
+	t/fault-check.t \
 	t/fault-collective.t \
+	t/fault-collective-checked.t \
 	t/fault-heap.t \
 	t/fault-map.t \
+	t/fault-move.t \
+	t/fault-message.t \
 	t/fault-regions.t \
 	t/fault-sync.t \
+	t/fault-team.t \
 	t/fault-workers.t
+t_fault_check_t_LDADD = $(fault_libraries)
+t_fault_check_t_CPPFLAGS = $(fault_cppflags)
+# The same in checking mode.
+t_fault_collective_checked_t_SOURCES = t/fault-collective.c
+t_fault_collective_checked_t_LDADD = $(fault_libraries)
+t_fault_collective_checked_t_CPPFLAGS = $(fault_cppflags) -DCHECKED
 t_fault_collective_t_LDADD = $(fault_libraries)
 t_fault_collective_t_CPPFLAGS = $(fault_cppflags)
+t_fault_message_t_LDADD = $(fault_libraries)
+t_fault_message_t_CPPFLAGS = $(fault_cppflags)
 t_fault_regions_t_LDADD = $(fault_libraries)
 t_fault_regions_t_CPPFLAGS = $(fault_cppflags)
 t_fault_sync_t_LDADD = $(fault_libraries)
 t_fault_sync_t_CPPFLAGS = $(fault_cppflags)
+t_fault_team_t_LDADD = $(fault_libraries)
+t_fault_team_t_CPPFLAGS = $(fault_cppflags)
 t_fault_heap_t_LDADD = $(fault_libraries)
 t_fault_heap_t_CPPFLAGS = $(fault_cppflags)
 t_fault_map_t_LDADD = $(fault_libraries)
 t_fault_map_t_CPPFLAGS = $(fault_cppflags)
+t_fault_move_t_LDADD = $(fault_libraries)
+t_fault_move_t_CPPFLAGS = $(fault_cppflags)
 t_fault_workers_t_LDADD = $(fault_libraries)
 t_fault_workers_t_CPPFLAGS = $(fault_cppflags)
 
@@ -270,16 +320,22 @@ shell_tests = \
 	t/install.t \
 	t/openmp-clang.t \
 	t/loading.t \
+	t/foreign-launchers.t \
 	t/smrrun-bad.t \
 	t/smrrun-bind.t \
+	t/smrrun-check.t \
 	t/smrrun-files.t \
 	t/smrrun-programs.t \
 	t/smrrun-fail.t \
 	t/smrrun-kill.t \
 	t/smrrun-memory.t \
+	t/smrrun-messages.t \
+	t/smrrun-move.t \
 	t/smrrun-openmp.t \
+	t/smrrun-plugin.t \
 	t/smrrun-ranks.t \
 	t/smrrun-run.t \
+	t/smrrun-teams.t \
 	t/smrrun-threads.t \
 	t/smrrun-wrapped.t
 
@@ -287,7 +343,7 @@ compiled_tests = $(unit_tests) $(launcher_tests) $(api_tests) $(long_tests) $(fa
 check_PROGRAMS += $(compiled_tests)
 dist_check_SCRIPTS += $(shell_tests)
 TESTS += $(compiled_tests) $(shell_tests)
-EXTRA_DIST += t/array_model.h t/tap.sh t/ways.h t/rank_threads.h t/array_refused.h t/cgroup.h t/crash.h t/in_child.h t/next_map.h t/shared_block.h t/uncaught.h t/whole.h t/spawn.h t/numeric.h t/pool.h t/smrrun-output.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
+EXTRA_DIST += t/array_model.h t/move.h t/tap.sh t/ways.h t/rank_threads.h t/array_refused.h t/cgroup.h t/crash.h t/in_child.h t/messages.h t/next_map.h t/shared_block.h t/uncaught.h t/whole.h t/spawn.h t/numeric.h t/pool.h t/smrrun-output.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
 
 # Automake takes t/NAME.c for t/NAME.t, and LDADD, where nothing else is said.
 AM_DEFAULT_SOURCE_EXT = .c
@@ -325,7 +381,8 @@ AM_TESTS_ENVIRONMENT += \
 endif
 
 # The compiled tests again, each under valgrind: make check-valgrind valgrind_tests='t/heap.t t/lock.t'
-valgrind_tests = $(unit_tests) $(api_tests) $(fault_tests)
+# Where ranks or workers die the code is the same as elsewhere, and each death takes valgrind a second.
+valgrind_tests = $(unit_tests) $(api_tests) t/fault-heap.t t/fault-sync.t t/fault-workers.t
 VALGRIND = valgrind -q --error-exitcode=99 --leak-check=no --trace-children=no \
 	--suppressions=$(top_srcdir)/t/valgrind.supp
 .PHONY: check-valgrind

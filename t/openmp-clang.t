@@ -25,6 +25,8 @@ ok "which are many" test "$(grep -c '^ok' "$tap_temp/out")" -gt 30
 has libomp "$(ldd "$tap_temp/program")" "it is libomp that was tried"
 if [ -x "$tap_build/smrrun" ]; then
     ok "two ranks" "$tap_build/smrrun" -n 2 "$tap_temp/program" rank
+    ok "three ranks with two threads each, checked" env SHAREDMEM_CHECK=1 \
+        "$tap_build/smrrun" -q -n 3 -t 2 "$tap_temp/program" rank
     ok "two ranks with a thread each" "$tap_build/smrrun" -n 2 -t 1 "$tap_temp/program" rank
 fi
 is "" "$(left_behind)" "nothing is left"

@@ -19,6 +19,8 @@
 
 #include <sharedmem.h>
 
+#include "messages.h"
+
 /* The rank that ends, or does not come. */
 #define WHO 2
 
@@ -238,6 +240,43 @@ static int end_alone(char **arguments)
     return 0;
 }
 
+/* ---- Reductions ---- */
+
+/* Whether n numbers at `at` are all value; who has none asks of none. */
+static bool are_all(const int64_t *at, size_t n, int64_t value)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (at[i] != value)
+            return false;
+    }
+    return true;
+}
+
+/* reductions [N]: of so many numbers each, private in even ranks and shared in odd ones; the last rank is root. */
+static int reductions(char **arguments)
+{
+    const size_t n = (size_t)number(arguments, 1000);
+    int64_t *in = rank % 2 == 0 ? calloc(n, sizeof *in) : sharedmem_calloc(n, sizeof *in);
+    int64_t *out = rank % 2 == 0 ? sharedmem_calloc(n, sizeof *out) : calloc(n, sizeof *out);
+    int64_t *common = sharedmem_team_calloc(n, sizeof *common), all = (int64_t)size * (size + 1) / 2;
+
+    for (size_t i = 0; i < n; i++)
+        in[i] = rank + 1;
+    if (sharedmem_reduce(in, out, n, SHAREDMEM_INT64, SHAREDMEM_SUM, size - 1) != 0 ||
+        !are_all(out, n, rank == size - 1 ? all : 0))
+        return 1;
+    if (sharedmem_allreduce(in, common, n, SHAREDMEM_INT64, SHAREDMEM_MAX) != 0 || !are_all(common, n, size))
+        return 2;
+    if (sharedmem_exscan(in, out, n, SHAREDMEM_INT64, SHAREDMEM_SUM) != 0 ||
+        (rank > 0 && !are_all(out, n, (int64_t)rank * (rank + 1) / 2)))
+        return 3;
+    if (sharedmem_scan(in, in, n, SHAREDMEM_INT64, SHAREDMEM_SUM) != 0 ||
+        !are_all(in, n, (int64_t)(rank + 1) * (rank + 2) / 2))
+        return 4;
+    free(rank % 2 == 0 ? in : out);
+    return 0;
+}
+
 /* ---- Memory ---- */
 
 struct node {
@@ -359,6 +398,85 @@ static int loop_end(char **arguments)
     return 0;
 }
 
+/* ---- Messages ---- */
+
+/* messages [N]: of all kinds. */
+static int messages(char **arguments)
+{
+    const char *wrong = messages_of_all_kinds(number(arguments, 20), size > 4 ? 73729 : 1 << 20);
+
+    if (wrong != NULL)
+        say(wrong);
+    return wrong != NULL;
+}
+
+/* mail [FIRST]: all send to rank 0 what a later program reads there: mail-read [FIRST]. */
+static int mail(char **arguments)
+{
+    unsigned char data[5000];
+
+    for (int k = 0; k < 10; k++) {
+        message_fill(data, message_length(k) % 5000, rank, number(arguments, 0), k);
+        if (sharedmem_send(data, message_length(k) % 5000, 0, number(arguments, 0)) != 0)
+            return 1;
+    }
+    return 0;
+}
+
+static int mail_read(char **arguments)
+{
+    unsigned char data[5000];
+    sharedmem_status status;
+
+    for (int k = 0; rank == 0 && k < 10 * size; k++) {
+        if (sharedmem_recv(data, sizeof data, k % size, number(arguments, 0), &status) != 0 ||
+            !message_is(data, status.bytes, k % size, number(arguments, 0), k / size))
+            return 1;
+    }
+    if (rank == 0)
+        say("all mail was read");
+    return 0;
+}
+
+/* message-end HOW [any]: rank 2 sends to all and ends, while the others want more of it, or of any. */
+static int message_end(char **arguments)
+{
+    int value = 0, source = arguments[1] != NULL ? SHAREDMEM_ANY_SOURCE : WHO;
+
+    if (rank == WHO) {
+        for (int to = 0; to < size; to++)
+            sharedmem_send(&to, sizeof to, to, 5);
+        return end_by(arguments[0]);
+    }
+    if (sharedmem_recv(&value, sizeof value, WHO, 5, NULL) != 0 || value != rank)
+        return 9;
+    if (source == SHAREDMEM_ANY_SOURCE && rank != 0)
+        return 0;
+    return sharedmem_recv(&value, sizeof value, source, 5, NULL);
+}
+
+/* message-in-vain: rank 0 sends to rank 2, which ends without it. */
+static int message_in_vain(char **arguments)
+{
+    char *data = calloc(1, 100000);
+
+    (void)arguments;
+    sharedmem_barrier();
+    return rank == 0 ? sharedmem_send(data, 100000, WHO, 6) : 0;
+}
+
+/* message-cut: rank 0 has less room than rank 2 sends. */
+static int message_cut(char **arguments)
+{
+    char data[100] = {0};
+
+    (void)arguments;
+    sharedmem_barrier();
+    if (rank == WHO)
+        sharedmem_send(data, 100, 0, 6);
+    return rank == 0 ? sharedmem_recv(data, 99, WHO, 6, NULL) : 0;
+}
+
 /* critical [N]: all add to one number, which is not atomic. */
 static int critical(char **arguments)
 {
@@ -426,6 +544,22 @@ static int wait_for_counter(char **arguments)
     while (rank == WHO)
         sleep_ms(1000);
     return sharedmem_counter_wait(&synced->counter, SHAREDMEM_GE, 1);
+}
+
+/* hold: rank 2 is in a critical region, and rank 0 waits for a message of it, for ever; others want to enter. */
+static int hold(char **arguments)
+{
+    (void)arguments;
+    if (rank == WHO)
+        sharedmem_critical_begin(NULL, SHAREDMEM_HERE);
+    sharedmem_barrier();
+    if (rank == 0)
+        sharedmem_recv(NULL, 0, WHO, 0, NULL);
+    if (rank != WHO)
+        sharedmem_critical_begin(NULL, SHAREDMEM_HERE);
+    while (pause() != 0)
+        ;
+    return 0;
 }
 
 /* held: rank 2 dies in a critical region, after which the others take it. */
@@ -717,6 +851,42 @@ static int ask(char **arguments)
     return 0;
 }
 
+/* differ WHAT: what SHAREDMEM_CHECK=1 finds. Where rank 2 does something else the others are at "others.c:2". */
+static int differ(char **arguments)
+{
+    const char *what = arguments[0] != NULL ? arguments[0] : "";
+    bool is_other = rank == WHO;
+    int value = 0;
+
+    sharedmem_init();
+    if (strcmp(what, "finalize") == 0)
+        return is_other ? sharedmem_finalize_at("rank2.c:1") : sharedmem_barrier_at("others.c:2");
+    if (strcmp(what, "root") == 0)
+        return sharedmem_bcast_at(&value, sizeof value, is_other, is_other ? "rank2.c:1" : "others.c:2");
+    if (strcmp(what, "end") == 0)
+        return is_other ? 0 : sharedmem_barrier_at("others.c:2");
+    if (strcmp(what, "region") == 0) {
+        sharedmem_critical_begin("log", "rank2.c:1");
+        sharedmem_finalize_at("others.c:2");
+        sharedmem_critical_end("log");
+    }
+    if (strcmp(what, "message") == 0) {
+        if (is_other)
+            sharedmem_send_at(&value, sizeof value, 0, 5, "rank2.c:1");
+        sharedmem_finalize();
+    }
+    for (int k = 0; k < 2 && strcmp(what, "order") == 0; k++) {
+        if (rank == k) {
+            sharedmem_critical_begin(k == 0 ? "a" : "b", "outer.c:0");
+            sharedmem_critical_begin(k == 0 ? "b" : "a", k == 0 ? "others.c:2" : "rank2.c:1");
+            sharedmem_critical_end(k == 0 ? "b" : "a");
+            sharedmem_critical_end(k == 0 ? "a" : "b");
+        }
+        sharedmem_barrier();
+    }
+    return 0;
+}
+
 struct mode {
     const char *name;
     int (*run)(char **arguments);
@@ -735,12 +905,20 @@ static const struct mode modes[] = {
     {"wait", wait_for_ever},
     {"end", end},
     {"end-alone", end_alone},
+    {"reductions", reductions},
     {"pointers", pointers},
     {"first", first},
     {"loops", loops},
     {"loop-end", loop_end},
+    {"messages", messages},
+    {"mail", mail},
+    {"mail-read", mail_read},
+    {"message-end", message_end},
+    {"message-in-vain", message_in_vain},
+    {"message-cut", message_cut},
     {"critical", critical},
     {"held", held},
+    {"hold", hold},
     {"locked", locked},
     {"locked-end", locked_end},
     {"counter", wait_for_counter},
@@ -758,6 +936,7 @@ static const struct mode modes[] = {
     {"save", save},
     {"stubborn", stubborn},
     {"ask", ask},
+    {"differ", differ},
 };
 
 int main(int argc, char **argv)

@@ -185,8 +185,8 @@ static void *blocks[100000];
 /* Rank 0 takes all that there is, so that no board can be had; and gives it back. */
 static void have_no_memory(struct rank *me)
 {
-    size_t n = 0, bytes = sizeof(uint64_t);
-    uint64_t value = 1;
+    size_t n = 0, bytes = 1000;
+    unsigned char value[1000] = {1};
 
     if (me->place.rank == 0) {
         for (size_t size = (size_t)16 << 20; size >= 4096; size /= 2)
@@ -196,7 +196,7 @@ static void have_no_memory(struct rank *me)
     sharedmem_barrier();
     for (int k = 0; k < 5; k++) {
         errno = 0;
-        check(me, sharedmem_all(&value, sizeof value, combine, &bytes) == -1 && errno == ENOMEM, "no ENOMEM");
+        check(me, sharedmem_all(value, bytes, combine, &bytes) == -1 && errno == ENOMEM, "no ENOMEM");
     }
     sharedmem_barrier();
     while (n > 0)
@@ -271,7 +271,7 @@ static void test_misuse(void)
 int main(void)
 {
     test_begin(180);
-    setenv("SHAREDMEM_HEAP", "64M", 1);
+    setenv("SHAREDMEM_HEAP", "96M", 1);
     if (memory_enter(NULL) != 0)
         test_skip_all("no shared memory here");
     test_misuse();

@@ -143,6 +143,11 @@ check_timeout() {
     gives 124 "--timeout of ranks that wait for a counter" "$smrrun" --timeout 500ms -n 4 "$rank" counter
     ok "--timeout of ranks that wait for a counter: they tell where" grep -Eq \
         '^smrrun:   ranks 0-1, 3: waiting for a counter at .*rank\.c:[0-9]+, for [0-9.]+ s' err
+    gives 124 "--timeout of ranks that wait for one" "$smrrun" --timeout 500ms -n 4 "$rank" hold
+    ok "--timeout of ranks that wait for one: for its message" grep -Eq \
+        '^smrrun:   rank 0: waiting for a message at .*rank\.c:[0-9]+ \(from rank 2\), for [0-9.]+ s' err
+    ok "--timeout of ranks that wait for one: or its lock" grep -Eq \
+        '^smrrun:   ranks 1, 3: waiting for a lock or critical region at .*rank\.c:[0-9]+ \(rank 2 has it\), for' err
     gives 124 "--timeout of ranks that have not met" "$smrrun" --timeout 500ms -n 3 sh -c '
         [ "$SHAREDMEM_RANK" = 0 ] && exec "$0" init
         exec sleep 60' "$rank"

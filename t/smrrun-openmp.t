@@ -13,6 +13,8 @@ gives 0 "two ranks" "$smrrun" -n 2 "$program" rank
 says "" "two ranks: nothing is said"
 gives 0 "four ranks with two threads each" env OMP_NUM_THREADS=2 "$smrrun" -q -n 4 "$program" rank
 says "" "four ranks: nothing is said"
+gives 0 "three ranks with two threads each, checked" env SHAREDMEM_CHECK=1 "$smrrun" -q -n 3 -t 2 "$program" rank
+says "" "checked: nothing is said"
 gives 0 "a program that OpenMP binds" env OMP_PROC_BIND=true "$program" rank
 if [ "$(nproc)" -gt 1 ]; then
     says '^sharedmem: OMP_PROC_BIND .*unset both' "and is told"

@@ -59,6 +59,14 @@ looped() {
     seq -f "rank %g" 0 $(($2 - 1))
 }
 
+# In a few words, through the board, and in rounds.
+check_reductions() {
+    for n in 1 200 100000; do
+        gives 0 "reductions of $n numbers" "$smrrun" -n 3 "$rank" reductions $n
+    done
+    gives 0 "reductions of more ranks than processors" "$smrrun" -n 16 "$rank" reductions 5000
+}
+
 check_loops() {
     gives 0 "loops" "$smrrun" -n 4 "$rank" loops 50
     prints "$(looped 50 4)" "loops: each item once, and in order"
@@ -195,6 +203,7 @@ begin_smrrun 60
 check_meeting
 check_order
 check_progress
+check_reductions
 check_loops
 check_memory
 check_helpers

@@ -14,6 +14,14 @@ is 0 "$failed" "two threads make the first calls at once, ${rounds:-20} times"
 gives 0 "a rank lives on without the thread that joined" "$smrrun" -n 2 "$threads" joiner-ends
 says "" "a rank lives on without the thread that joined: nothing is said"
 gives 0 "and without its first thread" "$smrrun" -n 2 "$threads" main-ends
+gives 0 "messages of 4 threads of each of 3 ranks" "$smrrun" -n 3 "$threads" messages
+for check in 0 1; do
+    for mode in busy in-turns forks exits; do
+        gives 0 "$mode, SHAREDMEM_CHECK=$check" env SHAREDMEM_CHECK=$check "$smrrun" -n 3 "$threads" $mode
+        says "" "$mode, SHAREDMEM_CHECK=$check: nothing is said"
+        gives 0 "$mode alone" env SHAREDMEM_CHECK=$check "$threads" $mode
+    done
+done
 mkfifo nothing
 sleep 20 >nothing &
 sleeper=$!

@@ -122,11 +122,22 @@ int test_children(void)
     return each_child(false);
 }
 
+int test_reap_orphans(void)
+{
+    int n = 0;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, NULL, 0)) > 0 || errno == EINTR)
+        n += pid > 0;
+    return n;
+}
+
 /* ---- Begin and end ---- */
 
 static void clear_environment(void)
 {
-    static const char *const prefixes[] = {"OMP_", "PBS_", "SLURM_", "SHAREDMEM_"};
+    static const char *const prefixes[] = {"OMP_",  "PBS_", "SLURM_", "SHAREDMEM_",
+                                           "OMPI_", "PMI",  "MPI_",   "FLUX_"};
 
     for (char **variable = environ; *variable != NULL;) {
         char name[256];

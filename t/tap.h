@@ -55,7 +55,7 @@ void test_kill_group(int pid, int signal);
 void test_child_exit(int status) __attribute__((noreturn));
 
 /* The checks; each returns whether it held. NULL strings are fine. The rest is the name, as printf's. */
-#define test_ok(condition, ...) test_check_ok(__FILE__, __LINE__, (condition), #condition, __VA_ARGS__)
+#define test_ok(condition, ...)      test_check_ok(__FILE__, __LINE__, (condition), #condition, __VA_ARGS__)
 #define test_int(expected, got, ...) test_check_int(__FILE__, __LINE__, (expected), (got), __VA_ARGS__)
 #define test_str(expected, got, ...) test_check_str(__FILE__, __LINE__, (expected), (got), __VA_ARGS__)
 /* Whether text contains part. */
@@ -72,6 +72,13 @@ bool test_check_has(const char *file, int line, const char *part, const char *te
 
 /* How many children this process has, zombies and orphaned descendants too: what a map left behind. */
 int test_children(void);
+
+/*
+ * Waits for those that lost their parent and are ours now. After calls whose workers may have been ended while a child
+ * of theirs looked for the place of an error: it is killed with its worker. All children of our own have been waited
+ * for before. Returns how many they were.
+ */
+int test_reap_orphans(void);
 
 /* How many file descriptors this process has open. */
 int test_fds(void);

@@ -10,7 +10,7 @@
 #     finish                            # prints the plan; the exit status
 #
 # begin sets, as absolute paths: tap_source (the source tree), tap_build (the build tree) and tap_temp (an empty
-# folder of this test, removed at its end); and it clears OMP_*, PBS_*, SLURM_* and SHAREDMEM_* from the
+# folder of this test, removed at its end); and it clears OMP_*, PBS_*, SLURM_*, SHAREDMEM_* and MPI's from the
 # environment. The test runs as the child of a copy of itself, which holds the time limit and afterwards kills
 # whatever is left of it. The limit is multiplied by TEST_TIME_SCALE, where set.
 # shellcheck shell=sh disable=SC2034
@@ -73,7 +73,7 @@ tap_clear_environment() {
     # shellcheck disable=SC2046
     unset tap_none $(awk 'BEGIN {
         for (name in ENVIRON)
-            if (name ~ /^(OMP|PBS|SLURM|SHAREDMEM)_[A-Za-z0-9_]*$/)
+            if (name ~ /^(OMP|PBS|SLURM|SHAREDMEM|OMPI|PMIX?|MPI|FLUX)_[A-Za-z0-9_]*$/)
                 print name
     }')
 }

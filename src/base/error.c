@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "base/thread_room.h"
 
 _Static_assert(sizeof(sharedmem_error) == 4096, "sharedmem_error is 4096 bytes, for ever");
 
@@ -19,7 +20,7 @@ static _Thread_local error_leave *leave_thread __attribute__((tls_model("initial
 
 _Thread_local bool error_has_fail_message __attribute__((tls_model("initial-exec")));
 
-static _Thread_local char fail_message[sizeof((sharedmem_error *)0)->message];
+static _Thread_local void *fail_message __attribute__((tls_model("initial-exec")));
 
 void error_clear(sharedmem_error *error)
 {
@@ -78,21 +79,28 @@ int sharedmem_fail_message(int code, const char *message)
 
 int sharedmem_fail(int code, const char *format, ...)
 {
+    const size_t size = sizeof((sharedmem_error *)0)->message;
+    char *text = thread_room(&fail_message, size);
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(fail_message, sizeof fail_message, format, arguments);
+    if (text != NULL) {
+        vsnprintf(text, size, format, arguments);
+        text_one_line(text);
+        error_has_fail_message = true;
+    }
     va_end(arguments);
-    text_one_line(fail_message);
-    error_has_fail_message = true;
     return code != 0 ? code : -1;
 }
 
 void error_take_fail_message(sharedmem_error *error)
 {
-    if (fail_message[0] != '\0' && error != NULL)
-        memcpy(error->message, fail_message, sizeof error->message);
-    fail_message[0] = '\0';
+    char *text = fail_message;
+
+    if (text != NULL && text[0] != '\0' && error != NULL)
+        memcpy(error->message, text, sizeof error->message);
+    if (text != NULL)
+        text[0] = '\0';
     error_has_fail_message = false;
 }
 

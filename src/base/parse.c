@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -138,4 +139,43 @@ int parse_duration(const char *text, uint64_t *ns)
         return -1;
     *ns = product;
     return 0;
+}
+
+#define MAX_HOSTS (1 << 20)
+
+/* Reads a number from 1 to max at *text and goes behind it. Returns 0 where there is none. */
+static int take_count(const char **text, int max)
+{
+    long number;
+    char *end;
+
+    if (!isdigit((unsigned char)**text))
+        return 0;
+    number = strtol(*text, &end, 10);
+    *text = end;
+    return number <= max ? (int)number : 0;
+}
+
+int parse_list_entry(const char *text, long host, int max, int *n_hosts)
+{
+    int entry = 0;
+
+    *n_hosts = 0;
+    for (;; text++) {
+        int count = take_count(&text, max), n_times = 1;
+
+        if (strncmp(text, "(x", 2) == 0) {
+            text += 2;
+            n_times = take_count(&text, MAX_HOSTS);
+            if (*text++ != ')')
+                return 0;
+        }
+        if (count == 0 || n_times == 0 || n_times > MAX_HOSTS - *n_hosts)
+            return 0;
+        if (host >= *n_hosts && host < *n_hosts + n_times)
+            entry = count;
+        *n_hosts += n_times;
+        if (*text != ',')
+            return *text == '\0' ? entry : 0;
+    }
 }

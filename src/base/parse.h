@@ -25,4 +25,10 @@ int parse_size(const char *text, uint64_t *value);
  */
 int parse_duration(const char *text, uint64_t *ns);
 
+/*
+ * Reads a list of counts as Slurm has it, "2(x3),1": twos for three hosts, one for the next. n_hosts: set to how many
+ * it is for. Returns the count of host number `host`, from 1 to max; or 0: the list is malformed, or has no such host.
+ */
+int parse_list_entry(const char *text, long host, int max, int *n_hosts);
+
 #endif

@@ -109,6 +109,16 @@ static void report_bad_block(const char *call, const void *block, enum heap_answ
     error_uncaught(&error);
 }
 
+/* For checking mode, before the program's block is freed. */
+static inline void say_freeing(const void *block)
+{
+    /* relaxed: it is set before this thread could have a block. */
+    memory_freeing_function *freeing = atomic_load_explicit(&memory_freeing, memory_order_relaxed);
+
+    if (__builtin_expect(freeing != NULL, 0))
+        freeing(block);
+}
+
 /* Copies into a new block, and frees the old one. */
 static void *move_block(void *block, size_t room, size_t size)
 {
@@ -117,6 +127,7 @@ static void *move_block(void *block, size_t room, size_t size)
     if (moved == NULL)
         return NULL;
     memcpy(moved, block, room < size ? room : size);
+    say_freeing(block);
     placed_forget(block);
     heap_free(block);
     return moved;
@@ -156,7 +167,10 @@ __attribute__((noinline)) static void give_back(void *block)
 
 void sharedmem_free(void *block)
 {
-    if (block != NULL && !heap_free_short(block))
+    if (block == NULL)
+        return;
+    say_freeing(block);
+    if (!heap_free_short(block))
         give_back(block);
 }
 

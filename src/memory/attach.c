@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "host/clock.h"
 #include "host/pages.h"
 #include "memory/claim.h"
+#include "memory/foreign.h"
 #include "memory/heap.h"
 #include "memory/placed.h"
 #include "memory/wait.h"
@@ -49,6 +51,9 @@ int attach_create(uint32_t n_ranks, uint64_t heap_bytes, char job[ATTACH_JOB_BYT
     return fd;
 }
 
+/* Without a launcher: after this it is said for whom others wait. */
+#define PATIENCE_NS UINT64_C(5000000000)
+
 /* Something in the meeting has changed. release: who sees the turn sees what. */
 static void wake_meeting(struct segment_header_shared *header)
 {
@@ -81,6 +86,29 @@ static bool is_complete(const struct segment_header_shared *header, uint64_t vot
     return n_yes(votes) + n_no(votes) >= header->n_ranks;
 }
 
+/* Without a launcher those who wait see to it that nobody waits in vain, as far as can be known; and say for whom. */
+static void watch_meeting(struct segment_header_shared *header, uint64_t since_ns)
+{
+    static bool is_told;
+    struct text_ranges missing;
+    uint32_t nobody = 0;
+    int dead = claim_dead_in_meeting();
+
+    if (dead >= 0) {
+        if (atomic_compare_exchange_strong_explicit(&header->given_up, &nobody, (uint32_t)dead + 1,
+                                                    memory_order_release, memory_order_relaxed))
+            wake_meeting(header);
+        return;
+    }
+    if (is_told || clock_monotonic_ns() - since_ns < PATIENCE_NS)
+        return;
+    is_told = true;
+    if (claim_list_missing(&missing) && missing.n > 0)
+        log_warn("waiting for rank%s %s of %u on this node, started by %s, to come to a call that needs all; "
+                 "SHAREDMEM_JOB=none is for programs that run each by itself",
+                 missing.n > 1 ? "s" : "", missing.text, header->n_ranks, claim_launcher());
+}
+
 /*
  * Waits until is_over(), or nobody shall wait any more. No cheap stages: others are still being started, and
  * need the processor.
@@ -97,7 +125,8 @@ static void wait_in_meeting(struct segment_header_shared *header,
 
         if (is_over(header, c) || atomic_load_explicit(&header->given_up, memory_order_relaxed) != 0)
             break;
-        wait_park(&wait, &header->vote_turn, turn, &header->vote_sleepers);
+        if (!wait_park(&wait, &header->vote_turn, turn, &header->vote_sleepers) && foreign_is_met())
+            watch_meeting(header, wait.since_ns);
     }
     wait_end(&wait);
 }

@@ -5,6 +5,7 @@
 
 #include "base/fault.h"
 #include "base/text.h"
+#include "base/thread_room.h"
 #include "host/clock.h"
 #include "host/limits.h"
 #include "host/pages.h"
@@ -23,20 +24,25 @@
 
 const char *budget_root = "";
 
-static _Thread_local char reason[640];
+#define REASON_BYTES 640
+
+static _Thread_local void *reason __attribute__((tls_model("initial-exec")));
 static _Thread_local unsigned reason_cause;
 
 void budget_begin(void)
 {
-    reason[0] = '\0';
+    if (reason != NULL)
+        *(char *)reason = '\0';
 }
 
 bool budget_refuse(unsigned cause, const char *format, ...)
 {
+    char *text = thread_room(&reason, REASON_BYTES);
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(reason, sizeof reason, format, arguments);
+    if (text != NULL)
+        vsnprintf(text, REASON_BYTES, format, arguments);
     va_end(arguments);
     reason_cause = cause;
     return false;
@@ -44,7 +50,7 @@ bool budget_refuse(unsigned cause, const char *format, ...)
 
 const char *budget_reason(void)
 {
-    return reason;
+    return reason != NULL ? reason : "";
 }
 
 unsigned budget_cause(void)

@@ -7,15 +7,18 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/env.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/slow.h"
+#include "base/text.h"
 #include "host/clock.h"
 #include "host/pages.h"
 #include "host/process.h"
+#include "memory/foreign.h"
 
 _Static_assert(sizeof(struct claim_shared) == 128, "a claim is two cache lines");
 
@@ -30,6 +33,9 @@ static struct {
     pid_t pid; /* who found out */
     struct segment_header_shared *header;
 } self = {.rank = -1, .size = 1};
+
+/* Who else has started it, where it is a rank but not smrrun's. Written with the above. */
+static struct foreign foreign;
 
 struct job {
     pid_t pid;
@@ -111,6 +117,8 @@ int claim_open(struct segment_header_shared *header, sharedmem_error *error)
     struct job job;
     int fd;
 
+    if (foreign.launcher != NULL)
+        return foreign_open(&foreign, header, error);
     if (text == NULL)
         return error_set(error, SHAREDMEM_ERROR_USAGE, ENOENT, "this process belongs to no job");
     /* So the launcher says that it could make none. */
@@ -209,6 +217,10 @@ static int take(struct segment_header_shared *header, int rank, sharedmem_error 
 
 static int read_rank(uint32_t n_ranks, long *rank, sharedmem_error *error)
 {
+    if (foreign.launcher != NULL) {
+        *rank = foreign.rank;
+        return 0;
+    }
     if (env_int(ENV_RANK, 0, (long)n_ranks - 1, rank) == ENV_GOOD)
         return 0;
     return error_set(error, SHAREDMEM_ERROR_USAGE, EPROTO,
@@ -265,6 +277,7 @@ static void tell(const sharedmem_error *error)
 /* A program's own fork: the copy is not the rank, unless it finds that free. */
 static void forget_in_forked_child(void)
 {
+    foreign_forget();
     self.rank = -1;
     self.size = 1;
     self.header = NULL;
@@ -287,6 +300,19 @@ static void install_hook(void)
     pthread_atfork(NULL, NULL, forget_in_forked_child);
 }
 
+/* Whether somebody has started this process as a rank. */
+static bool is_rank(void)
+{
+    const char *job = env_text(ENV_JOB);
+
+    if (job != NULL && strcmp(job, "none") != 0)
+        return true;
+    foreign_read(&foreign);
+    if (foreign.problem[0] != '\0')
+        log_warn("%s; this process runs alone, as rank 0 of 1", foreign.problem);
+    return foreign.launcher != NULL;
+}
+
 static void find_out(void)
 {
     static pthread_once_t hook_once = PTHREAD_ONCE_INIT;
@@ -298,7 +324,7 @@ static void find_out(void)
         int saved_errno = errno;
 
         /* Before it is known: a child that is forked meanwhile finds out by itself. */
-        self.rank = env_text(ENV_JOB) != NULL ? claim(&error) : -1;
+        self.rank = is_rank() ? claim(&error) : -1;
         self.pid = getpid();
         if (self.rank < 0 && error.code == ENOMEM)
             take_by_environment();
@@ -348,8 +374,54 @@ void claim_leave(enum claim_state state)
     if (!claim_is_mine())
         return;
     mine = claim_mine();
+    /* Nobody else sees that it ends. */
+    if (foreign_is_met() && atomic_load_explicit(&mine->state, memory_order_relaxed) == CLAIM_JOINED)
+        atomic_store_explicit(&mine->has_ended, 1, memory_order_relaxed);
     atomic_store_explicit(&mine->state, state, memory_order_relaxed);
     /* release: pairs with the exchange in take(). Given up, it stays: nobody shall come after that. */
     if (state == CLAIM_LEFT)
         atomic_store_explicit(&mine->owner, 0, memory_order_release);
+}
+
+/* ---- Without a launcher ---- */
+
+bool claim_has_left(struct segment_header_shared *header, int rank)
+{
+    struct claim_shared *claim = &claims_in(header)[rank];
+
+    return atomic_load_explicit(&claim->has_ended, memory_order_acquire) != 0 || claim_is_dead(claim);
+}
+
+int claim_dead_in_meeting(void)
+{
+    for (int rank = 0; rank < self.size; rank++) {
+        struct claim_shared *claim = &claims_in(self.header)[rank];
+        uint64_t owner = atomic_load_explicit(&claim->owner, memory_order_acquire);
+
+        if (owner != 0 && atomic_load_explicit(&claim->state, memory_order_acquire) == CLAIM_MEETING &&
+            !owner_lives(owner))
+            return rank;
+    }
+    return -1;
+}
+
+bool claim_list_missing(struct text_ranges *missing)
+{
+    int first = -1;
+
+    text_ranges_begin(missing);
+    for (int rank = 0; rank < self.size; rank++) {
+        uint32_t state = atomic_load_explicit(&claims_in(self.header)[rank].state, memory_order_acquire);
+
+        if (state != CLAIM_MEETING && state != CLAIM_JOINED)
+            text_ranges_add(missing, (unsigned)rank);
+        else if (first < 0)
+            first = rank;
+    }
+    return first == self.rank;
+}
+
+const char *claim_launcher(void)
+{
+    return foreign.launcher != NULL ? foreign.launcher : "smrrun";
 }

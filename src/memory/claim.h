@@ -42,7 +42,8 @@ struct claim_shared {
     uint64_t output_inode[2];   /* of the pipes that the launcher made for its stdout and stderr; 0: none */
     _Atomic uint64_t regions;   /* ended << 32 | begun: what it prints in one keeps its order (printed.h) */
     char where[40];             /* MEETING: the end of the "file:line" that joins */
-    char unused[40];
+    _Atomic uint32_t has_ended; /* without a launcher: its program was a member and has ended; none follows */
+    char unused[36];
 };
 
 /* How many bytes the claims of n_ranks take. */
@@ -59,6 +60,20 @@ struct claim_shared *claim_mine(void);
 
 /* The header of the job, as mapped for the claims; NULL where this process is alone, or there is no memory. */
 struct segment_header_shared *claim_header(void);
+
+/* Whether rank's program has ended for good, in a job without a launcher, whose claims are in what is mapped here. */
+bool claim_has_left(struct segment_header_shared *header, int rank);
+
+/*
+ * Without a launcher, for who waits in the meeting: a rank that died in it, -1: none; and ranks that have not come
+ * yet. Returns whether this is the first of those that wait.
+ */
+struct text_ranges;
+int claim_dead_in_meeting(void);
+bool claim_list_missing(struct text_ranges *missing);
+
+/* Who has started this job's ranks: "smrrun", "srun", ... */
+const char *claim_launcher(void);
 
 /* Of any rank, for the launcher and members: the segment is mapped whole. */
 struct claim_shared *claim_of(uint32_t rank);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/checking.h"
 #include "base/error.h"
 #include "base/flush.h"
 #include "base/slow.h"
@@ -16,6 +17,8 @@
 
 void (*memory_joined)(void);
 void (*memory_leaving)(void);
+memory_freeing_function *_Atomic memory_freeing;
+memory_freeing_function *memory_forget;
 
 /* The job has ended before it began, and the launcher says why: one line for all ranks is enough. */
 static void leave_quietly(const sharedmem_error *error)
@@ -60,6 +63,8 @@ static int enter(const char *where, sharedmem_error *error)
     /* Once: who leaves reads it without the lock that this is under. */
     if (member_leaving == NULL)
         member_leaving = heap_leave;
+    if (checking_is_on())
+        atomic_store_explicit(&memory_freeing, memory_forget, memory_order_relaxed);
     if (memory_joined != NULL && claim_is_mine())
         memory_joined();
     return 0;

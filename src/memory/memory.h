@@ -38,4 +38,12 @@ bool memory_is_alone(void);
 extern void (*memory_joined)(void);
 extern void (*memory_leaving)(void);
 
+/*
+ * In checking mode called with each block that the program frees, before it is; NULL: that mode is off, or this
+ * process has no segment yet. memory_forget is what it then is: the floor above sets it (team/lock_order.c).
+ */
+typedef void memory_freeing_function(const void *block);
+extern memory_freeing_function *_Atomic memory_freeing __attribute__((visibility("hidden")));
+extern memory_freeing_function *memory_forget;
+
 #endif

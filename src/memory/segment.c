@@ -76,6 +76,12 @@ void segment_adopt(char *base, size_t size)
     segment_size = size;
 }
 
+void segment_drop(void)
+{
+    pages_unmap(segment_base, segment_size);
+    segment_adopt(NULL, 0);
+}
+
 /* Returns the fd, or -1. */
 static int create_with_size(uint64_t size, uint32_t n_ranks, sharedmem_error *error)
 {

@@ -19,7 +19,7 @@
 #include "sharedmem.h"
 
 /* Changes whenever anything in the segment changes its place or meaning; programs and launcher must agree. */
-#define SEGMENT_LAYOUT 4u
+#define SEGMENT_LAYOUT 5u
 #define SEGMENT_MAGIC  0x7368617265646d31u /* "sharedm1" */
 
 /* The smallest segment that is worth having, and the largest that the heap's 32-bit unit numbers reach. */
@@ -64,6 +64,7 @@ struct segment_header_shared {
     _Atomic uint32_t is_placed; /* 1: blocks may have a placement of their own (placed.h) */
     uint32_t has_huge; /* 1: all who map it ask for huge pages, as its maker found that the kernel has some */
     uint64_t team; /* offset of the job's team (team/job.h), which the launcher lays out */
+    _Atomic uint64_t lock_order; /* offset of what is known of it (team/lock_order.h); 0: nothing yet */
 };
 
 /* Where this process has the segment; NULL and 0 before segment_create() or an attach. Written once. */
@@ -136,5 +137,8 @@ int segment_header_check(const struct segment_header_shared *header, uint64_t si
 
 /* For attach.c: makes the mapping at base this process's segment. */
 void segment_adopt(char *base, size_t size);
+
+/* For who has made a segment for others: unmaps it; this process has none then. */
+void segment_drop(void);
 
 #endif

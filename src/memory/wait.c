@@ -135,9 +135,9 @@ bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic
         atomic_fetch_add_explicit(sleepers, 1, memory_order_relaxed);
     FAULT_POINT();
     /*
-     * Pairs with the fences in wait_wake() and member_mark_dead(): either they see this sleeper, or what they
-     * changed is seen here. futex_wait() compares *word once more; a mark set after this check and before the
-     * sleep costs one period.
+     * Pairs with the fences in wait_wake() and member_mark_dead(), and with wait_wake_mine(): either they
+     * see this sleeper, or what they changed is seen here. futex_wait() compares *word once more; a mark set
+     * after this check and before the sleep costs one period.
      */
     atomic_thread_fence(memory_order_seq_cst);
     woken = wait->whom == 0 || !member_is_gone(wait->whom) ? futex_wait(word, seen, park_ns(wait)) : false;

@@ -17,7 +17,7 @@
 /* The list of the worker that the calling thread is; NULL where it is none. Other threads of it have no list. */
 static _Atomic uint64_t *my_list(void)
 {
-    const struct team_place *place = team_here();
+    const struct team_place *place = team_here() != NULL ? team_root_place(team_here()) : NULL;
     struct team_rank_shared *mine;
 
     if (place == NULL || place->team->is_job || !sharedmem_is_shared(place->team))

@@ -41,6 +41,7 @@ int crew_open(struct crew *crew, const struct doorbell *doorbell)
 void crew_bind(struct crew *crew)
 {
     crew->plan = placement_plan(crew->team->size);
+    crew->unbound = placement_keep(crew->plan);
     crew->team->crowd = placement_crowd(crew->plan, crew->team->size);
 }
 
@@ -241,6 +242,8 @@ void crew_close(struct crew *crew)
         crew->kind->close(crew);
     if (crew->ending)
         printed_forget_workers();
+    placement_forget(crew->unbound);
+    crew->unbound = NULL;
     binding_plan_destroy(crew->plan);
     crew->plan = NULL;
     errno = saved_errno;
@@ -253,13 +256,13 @@ void crew_close(struct crew *crew)
  */
 static int start_here(struct crew *crew)
 {
-    struct placement_mask *mask = placement_apply_kept(crew->plan, crew->next_rank);
     int result;
 
-    crew->is_in_place = mask != NULL;
+    crew->is_in_place = placement_apply_for_now(crew->plan, crew->next_rank, crew->unbound);
     result = start_next(crew);
+    if (crew->is_in_place)
+        placement_restore(crew->unbound);
     crew->is_in_place = false;
-    placement_restore(mask);
     return result;
 }
 

@@ -55,6 +55,7 @@ struct crew {
 
     /* The master's alone. */
     struct binding_plan *plan;       /* NULL: workers are not bound */
+    struct placement_mask *unbound;  /* where the caller may run; NULL: that is not changed */
     bool is_in_place;                /* the worker that is being forked is bound from its birth on */
     int n_threads;                   /* of OpenMP, in each worker; 0: OpenMP is not there */
     struct supervise children;       /* forked */

@@ -18,6 +18,7 @@
 #include "run/solo.h"
 #include "run/stop.h"
 #include "run/worker.h"
+#include "team/check.h"
 #include "team/ordered.h"
 
 struct parallel {
@@ -27,7 +28,7 @@ struct parallel {
     struct team_place place;   /* the caller's, as rank 0 */
     struct team_place *before; /* what its thread worked for until now */
     bool is_entered;
-    struct placement_mask *mask;   /* where that could run until now */
+    bool is_bound;                 /* as rank 0, for now */
     struct openmp_threads threads; /* and how many of OpenMP's it had */
     struct doorbell doorbell;      /* rung by ranks that are threads */
 };
@@ -62,8 +63,9 @@ static void leave_first_rank(struct parallel *parallel)
     if (parallel->is_entered)
         team_enter_thread(parallel->before);
     parallel->is_entered = false;
-    placement_restore(parallel->mask);
-    parallel->mask = NULL;
+    if (parallel->is_bound)
+        placement_restore(parallel->crew.unbound);
+    parallel->is_bound = false;
     openmp_restore_threads(&parallel->threads);
     parallel->threads = (struct openmp_threads){{0}};
 }
@@ -96,7 +98,7 @@ static void run_first_rank(struct parallel *parallel)
 
     parallel->before = team_enter_thread(&parallel->place);
     parallel->is_entered = true;
-    parallel->mask = placement_apply_kept(parallel->crew.plan, 0);
+    parallel->is_bound = placement_apply_for_now(parallel->crew.plan, 0, parallel->crew.unbound);
     parallel->place.cores = placement_cores(parallel->crew.plan);
     if (parallel->place.within != NULL)
         parallel->place.masters_hold = parallel->place.within->masters_hold;
@@ -136,6 +138,8 @@ static int run_crew(struct parallel *parallel)
         return -1;
     run_first_rank(parallel);
     watch(crew);
+    for (uint32_t rank = 0; rank < crew->team->size; rank++)
+        check_left_messages(crew->team, rank);
     return crew_result(crew);
 }
 

@@ -20,7 +20,7 @@
 /* The thread that rank of a team is; 0: it is none at present, or is gone. */
 static pid_t thread_of(const struct team_shared *team, uint32_t rank)
 {
-    uint32_t member = atomic_load_explicit(&team->ranks[rank].member, memory_order_acquire);
+    uint32_t member = team_member(team, rank);
 
     if (member == 0 || member_is_gone(member))
         return 0;

@@ -42,9 +42,9 @@ static uint32_t share_of(uint32_t cores, const struct team_place *place)
 {
     uint32_t share = cores;
 
-    for (; place != NULL && !place->team->is_job && place->cores == 0; place = place->within)
-        share /= place->team->size;
-    if (place != NULL && !place->team->is_job && place->cores < share)
+    for (; place != NULL && !team_root(place->team)->is_job && place->cores == 0; place = place->within)
+        share /= team_root(place->team)->size;
+    if (place != NULL && !team_root(place->team)->is_job && place->cores < share)
         share = place->cores;
     return share > 0 ? share : 1;
 }
@@ -161,26 +161,37 @@ struct placement_mask {
     size_t bytes;
 };
 
-struct placement_mask *placement_apply_kept(const struct binding_plan *plan, uint32_t rank)
+struct placement_mask *placement_keep(const struct binding_plan *plan)
 {
-    struct placement_mask *kept_mask = plan != NULL ? malloc(sizeof *kept_mask) : NULL;
+    struct placement_mask *mask = plan != NULL ? malloc(sizeof *mask) : NULL;
 
-    if (kept_mask == NULL)
+    if (mask == NULL)
         return NULL;
-    kept_mask->mask = affinity_read(&kept_mask->bytes);
-    if (kept_mask->mask == NULL) {
-        free(kept_mask);
-        return NULL;
-    }
-    placement_apply(plan, rank);
-    return kept_mask;
+    mask->mask = affinity_read(&mask->bytes);
+    if (mask->mask != NULL)
+        return mask;
+    free(mask);
+    return NULL;
 }
 
-void placement_restore(struct placement_mask *mask)
+bool placement_apply_for_now(const struct binding_plan *plan, uint32_t rank,
+                             const struct placement_mask *before)
+{
+    if (before == NULL)
+        return false;
+    placement_apply(plan, rank);
+    return true;
+}
+
+void placement_restore(const struct placement_mask *before)
+{
+    affinity_write(before->mask, before->bytes);
+}
+
+void placement_forget(struct placement_mask *mask)
 {
     if (mask == NULL)
         return;
-    affinity_write(mask->mask, mask->bytes);
     CPU_FREE(mask->mask);
     free(mask);
 }

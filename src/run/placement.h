@@ -62,10 +62,19 @@ int64_t placement_rank_here(const struct binding_plan *plan, uint32_t first, uin
 void placement_apply(const struct binding_plan *plan, uint32_t rank);
 
 /*
- * The same for a thread that goes on after the call: its mask until now is kept for placement_restore(),
- * which gives it back and frees it. NULL: it was not bound.
+ * Keeps the calling thread's mask, for a thread that is bound for a while only. Before the first fork: what
+ * is allocated between two lies in pages that the system then has to copy. NULL: plan is, or there was no
+ * memory. placement_forget() frees it, or NULL.
  */
-struct placement_mask *placement_apply_kept(const struct binding_plan *plan, uint32_t rank);
-void placement_restore(struct placement_mask *mask);
+struct placement_mask *placement_keep(const struct binding_plan *plan);
+void placement_forget(struct placement_mask *mask);
+
+/*
+ * Binds the calling thread as rank, until placement_restore(before). Returns whether it did: not where before
+ * is NULL.
+ */
+bool placement_apply_for_now(const struct binding_plan *plan, uint32_t rank,
+                             const struct placement_mask *before);
+void placement_restore(const struct placement_mask *before);
 
 #endif

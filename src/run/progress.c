@@ -24,6 +24,14 @@ static _Thread_local struct {
     double seconds; /* when that was, since the map began */
 } shown;
 
+/* Of all ranks, not of those of a sub-team, of which each has a first one. */
+static bool is_first_rank(void)
+{
+    const struct team_place *place = team_here();
+
+    return (place != NULL ? (int)team_root_place(place)->rank : sharedmem_rank()) == 0;
+}
+
 bool progress_is_wanted(void)
 {
     const struct team_place *place = team_here();
@@ -31,13 +39,13 @@ bool progress_is_wanted(void)
 
     if (env_int(ENV_PROGRESS, 0, 1, &value) == ENV_MALFORMED)
         env_warn(ENV_PROGRESS, "0 or 1");
-    return value != 0 && (place == NULL || !place->team->is_map) && sharedmem_rank() == 0;
+    return value != 0 && (place == NULL || !place->team->is_map) && is_first_rank();
 }
 
 /* Of several that draw at once nobody could read anything: ranks and workers but the first say nothing. */
 static bool is_speaker(void)
 {
-    return sharedmem_rank() == 0 && claim_rank() <= 0;
+    return is_first_rank() && claim_rank() <= 0;
 }
 
 static bool is_due(const sharedmem_progress *progress, bool is_terminal)

@@ -16,8 +16,10 @@ void solo_enter(struct solo *solo, bool is_map)
 
 void solo_leave(struct solo *solo)
 {
-    if (solo->is_entered)
-        team_enter_thread(solo->before);
+    if (!solo->is_entered)
+        return;
+    team_enter_thread(solo->before);
+    team_free_blocks(solo->place.team);
     solo->is_entered = false;
 }
 

@@ -8,6 +8,7 @@
 #include "memory/claim.h"
 #include "memory/memory.h"
 #include "team/barrier.h"
+#include "team/collective.h"
 #include "team/job.h"
 
 int sharedmem_init_at(const char *where)
@@ -22,9 +23,14 @@ int sharedmem_init_at(const char *where)
 
 int sharedmem_finalize_at(const char *where)
 {
+    const struct collective_call call = {"finalize", where, 0, -1, -1, -1};
     struct team_place *place = job_place();
 
-    return place != NULL ? barrier_meet(place, where) : 0;
+    if (place == NULL)
+        return 0;
+    if (place->has_arrived)
+        return barrier_refuse("finalize", where);
+    return place->team->is_checked ? collective_check(&call, place) : barrier_meet(place, where);
 }
 
 /* What the job is told as the reason for its end. */
@@ -47,7 +53,7 @@ void sharedmem_abort(int code)
     if (status == 0)
         status = EXIT_FAILURE;
     /* A worker's own place goes before that of the rank that forked it. */
-    if (job_place() != NULL && team_here() == job_place()) {
+    if (job_place() != NULL && team_here() != NULL && team_root_place(team_here()) == job_place()) {
         say_abort(job_place(), status);
         job_leave_failed(status);
     }

@@ -15,7 +15,8 @@ bool stop_is_told(const struct team_shared *team, uint32_t stops_at_start, const
 {
     if (team_is_stopped(team) || stop_count() != stops_at_start)
         return true;
-    return outer != NULL && outer->team != team && !outer->team->is_job && team_is_stopped(outer->team);
+    return outer != NULL && team_root(outer->team) != team && !team_root(outer->team)->is_job &&
+           team_is_stopped(outer->team);
 }
 
 struct team_shared *stop_enter(struct team_shared *team)
@@ -37,7 +38,7 @@ void sharedmem_stop(void)
 
     if (meant != NULL)
         team_stop_quietly(meant);
-    else if (place != NULL && !place->team->is_job)
+    else if (place != NULL && !team_root(place->team)->is_job)
         team_stop_quietly(place->team);
     else
         atomic_fetch_add_explicit(&n_stops, 1, memory_order_relaxed);

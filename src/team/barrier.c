@@ -8,6 +8,7 @@
 #include "host/clock.h"
 #include "memory/member.h"
 #include "memory/wait.h"
+#include "team/sync.h"
 
 /* Whether count, which wraps, has come to goal. */
 static bool has_come_to(uint32_t count, uint32_t goal)
@@ -24,10 +25,29 @@ static uint32_t arrived(const struct team_shared *team, uint32_t rank)
 /* Whether rank is this one, or is seen to wait in a barrier too. */
 static bool waits_too(const struct team_place *place, uint32_t rank)
 {
-    uint32_t member = atomic_load_explicit(&place->team->ranks[rank].member, memory_order_acquire);
+    uint32_t member = team_member(place->team, rank);
 
     return rank == place->rank || (member != 0 && atomic_load_explicit(&member_slot(member)->wait.kind,
                                                                        memory_order_acquire) == WAIT_BARRIER);
+}
+
+/* The others that are seen to wait, by the numbers that they have in the outermost team, which rise then too. */
+static void list_waiting(const struct team_place *place, uint32_t missing, struct text_ranges *waiting)
+{
+    const struct team_shared *team = place->team;
+    uint64_t seen[MEMBER_SLOTS / 64] = {0};
+
+    for (uint32_t rank = 0; rank < team->size; rank++) {
+        uint32_t number = team_root_rank(team, rank);
+
+        if (rank != missing && waits_too(place, rank))
+            seen[number / 64] |= (uint64_t)1 << number % 64;
+    }
+    text_ranges_begin(waiting);
+    for (uint32_t number = 0; number < team_root(team)->size; number++) {
+        if ((seen[number / 64] >> number % 64 & 1) != 0)
+            text_ranges_add(waiting, number);
+    }
 }
 
 /*
@@ -37,24 +57,22 @@ static bool waits_too(const struct team_place *place, uint32_t rank)
 static void give_up(const struct team_place *place, uint32_t missing, const char *where)
 {
     struct team_shared *team = place->team;
+    uint32_t number = team_root_rank(team, missing);
+    char which[TEAM_WHICH_BYTES];
     struct text_ranges waiting;
     sharedmem_error error;
 
-    if (atomic_load_explicit(&team->ranks[missing].left, memory_order_acquire) == TEAM_STAYS && !team->is_job)
+    if (team_left(team, missing) == TEAM_STAYS && !team_root(team)->is_job)
         team_stop(team);
     /* Where it left because the team had failed, that is no news. */
     if (team_is_stopping(team))
         return;
-    text_ranges_begin(&waiting);
-    for (uint32_t rank = 0; rank < team->size; rank++) {
-        if (rank != missing && waits_too(place, rank))
-            text_ranges_add(&waiting, rank);
-    }
+    list_waiting(place, missing, &waiting);
     error_set(&error, SHAREDMEM_ERROR_DEADLOCK, EDEADLK,
-              "rank %u is gone while rank%s %s wait%s in the barrier or collective at %s", missing,
-              waiting.n > 1 ? "s" : "", waiting.text, waiting.n > 1 ? "" : "s",
-              where != NULL ? where : "an unknown place");
-    error.rank = (int32_t)missing;
+              "rank %u %s while rank%s %s wait%s in the barrier or collective at %s%s", number,
+              team_how_gone(team, missing), waiting.n > 1 ? "s" : "", waiting.text, waiting.n > 1 ? "" : "s",
+              where != NULL ? where : "an unknown place", team_which(place, which));
+    error.rank = (int32_t)number;
     team_fail(team, place->rank, &error);
 }
 
@@ -64,8 +82,7 @@ static void give_up(const struct team_place *place, uint32_t missing, const char
  */
 static bool is_no_matter(const struct team_shared *team, uint32_t rank, uint32_t goal)
 {
-    return atomic_load_explicit(&team->ranks[rank].left, memory_order_acquire) == TEAM_LEFT &&
-           has_come_to(arrived(team, rank), goal);
+    return team_left(team, rank) == TEAM_LEFT && has_come_to(arrived(team, rank), goal);
 }
 
 /* The first rank that has not come; where all have, another one each time. */
@@ -120,29 +137,42 @@ __attribute__((noinline)) static void meet_rank(const struct team_place *place, 
     wait_end(&wait);
 }
 
-/*
- * Those who sleep for this rank are woken when it has nothing else to do, before it sleeps itself or at the
- * end: the fence that this takes would else stand between its arrival and its first look at the others.
- */
-static inline void meet_by_flags(const struct team_place *place, uint32_t goal, const char *where)
-{
-    struct team_shared *team = place->team;
-    struct team_rank_shared *mine = &team->ranks[place->rank];
+/* ---- The two halves: to say that this rank has come, and to wait until all have ---- */
 
+static inline void arrive_by_flag(const struct team_place *place, uint32_t goal)
+{
     FAULT_POINT();
     /* release: who sees the arrival sees what was done before it. */
-    atomic_store_explicit(&mine->arrived, goal, memory_order_release);
+    atomic_store_explicit(&place->team->ranks[place->rank].arrived, goal, memory_order_release);
     FAULT_POINT();
+}
+
+/* Wakes those who sleep for this rank. */
+static inline void wake_for_arrival(const struct team_place *place)
+{
+    struct team_rank_shared *mine = &place->team->ranks[place->rank];
+
+    wait_wake_mine(&mine->arrived, &mine->arrived_sleepers);
+}
+
+/*
+ * Those who sleep for this rank are woken when it has nothing else to do, before it sleeps itself or at the
+ * end: what this takes would else stand between its arrival and its first look at the others.
+ */
+static inline void wait_for_flags(const struct team_place *place, uint32_t goal, const char *where)
+{
+    struct team_shared *team = place->team;
+
     for (uint32_t rank = 0; rank < team->size; rank++) {
         if (rank == place->rank)
             continue;
         WAIT_SPIN_UNTIL(has_come_to(arrived(team, rank), goal));
         if (has_come_to(arrived(team, rank), goal))
             continue;
-        wait_wake(&mine->arrived, &mine->arrived_sleepers);
+        wake_for_arrival(place);
         meet_rank(place, rank, goal, where);
     }
-    wait_wake(&mine->arrived, &mine->arrived_sleepers);
+    wake_for_arrival(place);
 }
 
 static uint32_t released(const struct team_shared *team)
@@ -167,24 +197,20 @@ static void wait_for_release(const struct team_place *place, uint32_t goal, cons
     wait_end(&wait);
 }
 
-__attribute__((noinline)) static void meet_by_count(const struct team_place *place, uint32_t goal,
-                                                    const char *where, barrier_finish *finish,
-                                                    const void *argument)
+/* The last one to come releases all. */
+static void arrive_by_count(const struct team_place *place, uint32_t goal, barrier_finish *finish,
+                            const void *argument)
 {
     struct team_shared *team = place->team;
-    bool is_last;
 
     FAULT_POINT();
     /* release: as above, for those who look for the missing. */
     atomic_store_explicit(&team->ranks[place->rank].arrived, goal, memory_order_release);
     FAULT_POINT();
     /* acq_rel: the last one has seen what all did before, and passes it on by its release. */
-    is_last = atomic_fetch_add_explicit(&team->n_arrived, 1, memory_order_acq_rel) + 1 == goal * team->size;
-    FAULT_POINT();
-    if (!is_last) {
-        wait_for_release(place, goal, where);
+    if (atomic_fetch_add_explicit(&team->n_arrived, 1, memory_order_acq_rel) + 1 != goal * team->size)
         return;
-    }
+    FAULT_POINT();
     if (finish != NULL)
         finish(team, argument);
     FAULT_POINT();
@@ -192,6 +218,15 @@ __attribute__((noinline)) static void meet_by_count(const struct team_place *pla
     atomic_store_explicit(&team->n_released, goal, memory_order_release);
     FAULT_POINT();
     wait_wake(&team->n_released, &team->released_sleepers);
+}
+
+__attribute__((noinline)) static void meet_by_count(const struct team_place *place, uint32_t goal,
+                                                    const char *where, barrier_finish *finish,
+                                                    const void *argument)
+{
+    arrive_by_count(place, goal, finish, argument);
+    if (!has_come_to(released(place->team), goal))
+        wait_for_release(place, goal, where);
 }
 
 /* Whether all have come: a barrier that is complete counts, even if the team failed right after it. */
@@ -204,21 +239,34 @@ static bool is_complete(const struct team_shared *team, uint32_t goal)
     return true;
 }
 
+static bool is_large(const struct team_place *place)
+{
+    return place->team->size > BARRIER_FLAGS_MAX;
+}
+
+/* What the wait for the barrier has come to: 0, or -1. */
+static inline int end(struct team_place *place, uint32_t goal)
+{
+    if (team_is_stopping(place->team) && !is_complete(place->team, goal))
+        return team_cancelled(place);
+    return 0;
+}
+
 static inline int meet(struct team_place *place, const char *where, barrier_finish *finish,
                        const void *argument)
 {
-    struct team_shared *team = place->team;
     uint32_t goal = barrier_next(place);
-    bool is_large = team->size > BARRIER_FLAGS_MAX;
 
-    if (is_large)
+    if (is_large(place)) {
         meet_by_count(place, goal, where, finish, argument);
-    else
-        meet_by_flags(place, goal, where);
-    if (team_is_stopping(team) && !is_complete(team, goal))
-        return team_cancelled(place);
+    } else {
+        arrive_by_flag(place, goal);
+        wait_for_flags(place, goal, where);
+    }
+    if (end(place, goal) != 0)
+        return -1;
     /* All have come, but the last one may have died before it let the others go. */
-    return finish != NULL && is_large && has_come_to(released(team), goal);
+    return finish != NULL && is_large(place) && has_come_to(released(place->team), goal);
 }
 
 int barrier_meet(struct team_place *place, const char *where)
@@ -230,4 +278,37 @@ int barrier_meet_and(struct team_place *place, const char *where, barrier_finish
                      const void *argument)
 {
     return meet(place, where, finish, argument);
+}
+
+void barrier_arrive(struct team_place *place)
+{
+    uint32_t goal = barrier_next(place);
+
+    if (is_large(place)) {
+        arrive_by_count(place, goal, NULL, NULL);
+    } else {
+        arrive_by_flag(place, goal);
+        /* It may compute for long, and who sleeps shall not. */
+        wake_for_arrival(place);
+    }
+    place->has_arrived = true;
+}
+
+int barrier_wait(struct team_place *place, const char *where)
+{
+    uint32_t goal = barrier_next(place) - 1;
+
+    place->has_arrived = false;
+    if (!is_large(place))
+        wait_for_flags(place, goal, where);
+    else if (!has_come_to(released(place->team), goal))
+        wait_for_release(place, goal, where);
+    return end(place, goal);
+}
+
+int barrier_refuse(const char *call, const char *where)
+{
+    return sync_misused(where, EPERM, call,
+                        "this rank has arrived at a barrier, and is to come to it first by "
+                        "sharedmem_barrier_wait()");
 }

@@ -28,6 +28,16 @@ typedef void barrier_finish(struct team_shared *team, const void *argument);
 int barrier_meet_and(struct team_place *place, const char *where, barrier_finish *finish,
                      const void *argument);
 
+/*
+ * The two halves of a barrier: this rank has come, which does not block; and the wait until all have, which returns
+ * as barrier_meet(). Between them place->has_arrived holds, and the rank comes to no other barrier of this team.
+ */
+void barrier_arrive(struct team_place *place);
+int barrier_wait(struct team_place *place, const char *where);
+
+/* For calls that may not be made between the halves: an uncaught usage error, -1 with errno EPERM. */
+int barrier_refuse(const char *call, const char *where);
+
 /* The number of the barrier that rank in place comes to next. It wraps; even and odd take turns. */
 static inline uint32_t barrier_next(const struct team_place *place)
 {

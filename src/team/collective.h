@@ -10,10 +10,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "memory/segment.h"
 #include "team/team.h"
 
-/* What one barrier can pass by one half of the team's board. */
+/* What one barrier can pass by one half of the team's board, at least. */
 #define COLLECTIVE_HALF_BYTES ((size_t)512 << 10)
+
+/*
+ * A half has a slot for each rank: what is said of its data, and as much of them. It is no power of two, by
+ * which the beginnings of all slots would meet in few places of the caches.
+ */
+#define COLLECTIVE_SLOT_HEAD  ((size_t)64)
+#define COLLECTIVE_SLOT_BYTES ((size_t)16 << 10)
 
 /* What all ranks of a team have to say alike of a collective that they make together. -1, and 0 bytes: nothing. */
 struct collective_call {
@@ -28,9 +36,23 @@ struct collective_call {
 /*
  * Begins a collective: sets *place to the caller's in its team, which it joins where need be; NULL: it is
  * alone. Each public collective calls this first, once.
- * Returns 0, or -1 where it must not make the call (EPERM, uncaught): in a map.
+ * Returns 0, or -1 where it must not make the call (EPERM, uncaught): in a map, or between the halves of a barrier; or
+ * what checking mode finds.
  */
 int collective_begin(const struct collective_call *call, struct team_place **place);
+
+/* Returns 0, or -1 where call's root is no rank (EINVAL, uncaught). */
+int collective_check_root(const struct collective_call *call, const struct team_place *place);
+
+/* What a call that ranks of a team make with each other says in a map (EPERM, uncaught). Returns -1. */
+int collective_refuse_in_map(const char *name, const char *where);
+
+/*
+ * The same for a place that the caller knows, of no map. In checking mode the ranks meet, and compare what they
+ * call: where a team is_checked they have met when this returns 0. -1 then also where they differ (ECANCELED,
+ * the team has failed with that) or where the caller is in a region (EDEADLK, uncaught).
+ */
+int collective_check(const struct collective_call *call, struct team_place *place);
 
 static inline bool collective_is_alone(const struct team_place *place)
 {
@@ -55,13 +77,38 @@ static inline uint64_t collective_get(const _Atomic uint64_t *word)
 }
 
 /*
- * Sees to it that the team has its board, of two halves. Ranks may do that at once: the first one's stays,
- * for good, since its memory costs more to come by than most collectives. Returns 0 or an errno.
+ * Sees to it that the team has a block of so many bytes, whose offset is in *block, a word of team. Ranks may do that at once:
+ * the first one's stays, for good, since its memory costs more to come by than most collectives. Returns 0 or
+ * an errno.
  */
+int collective_put_up(struct team_shared *team, _Atomic uint64_t *block, size_t bytes);
+
+/* Where it is, once it is up. It is aligned to 64 bytes. */
+static inline char *collective_at(const _Atomic uint64_t *block)
+{
+    /* acquire: pairs with the release in collective_put_up(). */
+    return segment_at(atomic_load_explicit(block, memory_order_acquire));
+}
+
+/* The same for the team's board, of two halves. */
 int collective_put_up_board(struct team_shared *team);
+
+/* How large a half of team's board is: in a large team what its barriers cost wants more done by each. */
+static inline size_t collective_half_bytes(const struct team_shared *team)
+{
+    size_t slots = team->size * (COLLECTIVE_SLOT_HEAD + COLLECTIVE_SLOT_BYTES);
+
+    return slots > COLLECTIVE_HALF_BYTES ? slots : COLLECTIVE_HALF_BYTES;
+}
 
 /* The half for barrier, once the board is up. It is aligned to 64 bytes. */
 char *collective_half(const struct team_shared *team, uint32_t barrier);
+
+/*
+ * The first errno that a rank has put as its first word for barrier, since it could not do its part; 0: none
+ * has. Behind that barrier, and before the caller's next.
+ */
+int collective_first_errno(struct team_shared *team, uint32_t barrier);
 
 /*
  * A barrier, after which all ranks have the address of count * size bytes that rank 0 has allocated, all

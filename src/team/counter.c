@@ -153,8 +153,7 @@ static void look_at(const struct team_place *place, uint32_t rank)
     struct team_shared *team = place->team;
 
     /* The second after the first: who leaves by itself says so before it is gone. */
-    if (rank != place->rank && team_rank_is_gone(team, rank) &&
-        atomic_load_explicit(&team->ranks[rank].left, memory_order_acquire) == TEAM_STAYS)
+    if (rank != place->rank && team_rank_is_gone(team, rank) && team_left(team, rank) == TEAM_STAYS)
         team_stop(team);
 }
 
@@ -165,10 +164,11 @@ static void look_at(const struct team_place *place, uint32_t rank)
 static void look_for_dead(const struct team_place *place, uint32_t n_looks)
 {
     for (; place != NULL; place = place->within) {
-        uint32_t size = place->team->size, n = size < LOOKS_AT_ONCE ? size : LOOKS_AT_ONCE;
+        const struct team_place *root = team_root_place(place);
+        uint32_t size = root->team->size, n = size < LOOKS_AT_ONCE ? size : LOOKS_AT_ONCE;
 
-        for (uint32_t i = 0; i < n && !place->team->is_job && !place->team->is_mended; i++)
-            look_at(place, (n_looks * n + i) % size);
+        for (uint32_t i = 0; i < n && !root->team->is_job && !root->team->is_mended; i++)
+            look_at(root, (n_looks * n + i) % size);
     }
 }
 

@@ -1,7 +1,9 @@
 #include "team/critical.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "team/held.h"
 #include "team/team.h"
 
 _Static_assert(sizeof(struct critical_shared) == 64, "a region is one cache line");
@@ -153,6 +155,18 @@ bool critical_is_region(uint64_t lock)
     return lock - segment_header()->part_offset[SEGMENT_CRITICALS] < SEGMENT_CRITICALS_BYTES;
 }
 
+void critical_describe(uint64_t lock, char *text, size_t size)
+{
+    const struct critical_shared *entry = segment_at(lock);
+
+    if (!critical_is_region(lock))
+        snprintf(text, size, "mutex %p", segment_at(lock));
+    else if (entry == &table()->entries[0])
+        snprintf(text, size, "the unnamed critical");
+    else
+        snprintf(text, size, "critical \"%.*s\"", (int)sizeof entry->name, entry->name);
+}
+
 int critical_enter(const char *name, const char *where)
 {
     struct lock_shared *lock = lock_of(name);
@@ -163,11 +177,13 @@ int critical_enter(const char *name, const char *where)
         errno = ELOOP;
         return -1;
     }
+    held_wants(lock, where);
     switch (lock_acquire(lock, where)) {
-    case 0:
-        return 0;
     case EOWNERDEAD:
         lock_mark_consistent(lock);
+        /* fall through */
+    case 0:
+        held_took(lock, where);
         return 0;
     default:
         errno = EDEADLK;

@@ -48,6 +48,9 @@ bool critical_is_masters(const struct lock_shared *lock);
 /* Whether the lock, an offset, is that of a region. */
 bool critical_is_region(uint64_t lock);
 
+/* Writes what the lock, an offset, is: critical "log", the unnamed critical, mutex 0x7f0012345678. */
+void critical_describe(uint64_t lock, char *text, size_t size);
+
 /*
  * Enters the region called name; NULL is the unnamed one. The caller is a member.
  * Returns 0, or -1 with errno EDEADLK (this member is in it already), ELOOP (who waits for this member to end

@@ -6,11 +6,14 @@
 
 #include "base/error.h"
 #include "base/flush.h"
+#include "host/cpu_count.h"
 #include "memory/budget.h"
 #include "memory/claim.h"
+#include "memory/foreign.h"
 #include "memory/heap.h"
 #include "memory/memory.h"
 #include "memory/recover.h"
+#include "team/check.h"
 #include "team/loop.h"
 #include "team/ordered.h"
 #include "team/printed.h"
@@ -32,8 +35,18 @@ struct team_place *job_place(void)
     return entered_pid == getpid() && claim_is_mine() ? &job_my_place : NULL;
 }
 
+/* Without a launcher the rank that was first to see the failure tells of it. */
+static void tell_if_first(void)
+{
+    const struct team_shared *team = job_my_place.team;
+
+    if (foreign_is_met() && atomic_load_explicit(&team->first, memory_order_acquire) == job_my_place.rank + 1)
+        sharedmem_print_error(team_first_error(team));
+}
+
 _Noreturn void job_leave_failed(int status)
 {
+    tell_if_first();
     /* First: while it flushes, which may take long, the launcher lets it. */
     claim_leave(CLAIM_GIVEN_UP);
     flush_to_leave();
@@ -81,20 +94,46 @@ static void joined(void)
         enter(job_team(), (uint32_t)claim_rank());
 }
 
+/* Nobody else sees a rank end that no launcher of ours has started. */
+static void say_ended(struct team_shared *team, uint32_t rank)
+{
+    ordered_say_left(team, rank, TEAM_LEFT);
+    member_wake_sleepers();
+}
+
 /* Before its slot is free: a member that is gone would be taken for a rank that is. */
 static void leaving(void)
 {
     if (entered_pid != getpid())
         return;
     loop_leave(&job_my_place);
+    check_left_messages(job_my_place.team, job_my_place.rank);
     atomic_store_explicit(&job_my_place.team->ranks[job_my_place.rank].member, 0, memory_order_release);
+    if (foreign_is_met())
+        say_ended(job_my_place.team, job_my_place.rank);
     entered_pid = 0;
+}
+
+/* A rank does the launcher's part, and then attaches as the others do. */
+static int create_for_ranks(uint32_t n_ranks, sharedmem_error *error)
+{
+    uint32_t n_cpus = (uint32_t)cpu_count_machine();
+    uint32_t crowd = n_ranks > n_cpus ? (n_ranks + n_cpus - 1) / n_cpus : 0;
+    char job[ATTACH_JOB_BYTES];
+    int fd = job_create(n_ranks, 0, crowd, job, error);
+
+    if (fd < 0)
+        return -1;
+    member_leave();
+    segment_drop();
+    return fd;
 }
 
 __attribute__((constructor)) static void set_hooks(void)
 {
     memory_joined = joined;
     memory_leaving = leaving;
+    foreign_create = create_for_ranks;
 }
 
 /* Whoever makes the calls is the one whose waits are to be told of. */

@@ -19,12 +19,15 @@
 #include "team/loop.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/options.h"
 #include "memory/member.h"
 #include "memory/wait.h"
+#include "team/barrier.h"
+#include "team/check.h"
 #include "team/job.h"
 #include "team/ordered.h"
 
@@ -171,6 +174,18 @@ static uint64_t print_of(const sharedmem_loop *loop)
     return mix(print + loop->first_ticket);
 }
 
+static int say_another(const sharedmem_loop *loop, const struct team_place *place, uint64_t k)
+{
+    char known[500] = "another rank is in another loop here; ", text[700];
+
+    if (place->team->is_checked)
+        check_explain_loop(place, k, known, sizeof known);
+    snprintf(text, sizeof text,
+             "%sall ranks of a team make the same loops, in the same order, with the same n, .schedule and .chunk",
+             known);
+    return usage(loop->where, EINVAL, text);
+}
+
 /*
  * Takes part in the loop's place. Returns 0, or -1: the team has failed, or others are in another loop, of
  * which one in 2^63 would look the same.
@@ -189,11 +204,11 @@ static int enter_place(sharedmem_loop *loop, struct team_place *place)
     /* Zeroed is the other bit than the first loop's. */
     loop->origin = (k / TEAM_LOOPS) % 2 == 0 ? WHOSE : 0;
     loop->dealt = dealt;
+    if (team->is_checked)
+        check_tell_loop(place, k, loop);
     print = (print_of(loop) & ~WHOSE) | loop->origin;
     if (claim_word(&dealt->loop, print) != print)
-        return usage(loop->where, EINVAL,
-                     "another rank is in another loop here; all ranks of a team make the same loops, in the "
-                     "same order, with the same n, .schedule and .chunk");
+        return say_another(loop, place, k);
     FAULT_POINT();
     claim_word(&dealt->next, loop->origin);
     return 0;
@@ -227,6 +242,8 @@ static int enter(sharedmem_loop *loop, struct team_place *place)
             loop->where, EPERM,
             "this rank is in a loop already; within one use a plain for, and end one that is left early "
             "by sharedmem_loop_end()");
+    if (place->has_arrived)
+        return barrier_refuse("loop", loop->where);
     if (place->in_ordered)
         return usage(
             loop->where, EPERM,

@@ -9,12 +9,14 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "base/checking.h"
 #include "base/error.h"
 #include "host/clock.h"
 #include "memory/lock.h"
 #include "memory/memory.h"
 #include "memory/wait.h"
 #include "team/critical.h"
+#include "team/held.h"
 #include "team/sync.h"
 #include "team/team.h"
 
@@ -73,7 +75,7 @@ static bool team_fails(const struct team_place *place, uint32_t dead, const char
 static int refuse(uint32_t dead, const char *where)
 {
     for (const struct team_place *place = team_here(); place != NULL; place = place->within) {
-        if (team_fails(place, dead, where))
+        if (team_fails(team_root_place(place), dead, where))
             return team_cancelled(team_here());
     }
     return say_owner_died(where);
@@ -85,6 +87,7 @@ static int have_from_dead(struct lock_shared *lock, bool *owner_died, const char
     uint32_t dead = atomic_load_explicit(&lock->owner_died, memory_order_relaxed);
 
     if (owner_died != NULL) {
+        held_took(lock, where);
         *owner_died = true;
         return 0;
     }
@@ -99,6 +102,7 @@ static int end_lock(struct lock_shared *lock, int code, bool *owner_died, const 
 {
     switch (code) {
     case 0:
+        held_took(lock, where);
         return 0;
     case EOWNERDEAD:
         return have_from_dead(lock, owner_died, where);
@@ -112,6 +116,25 @@ static int end_lock(struct lock_shared *lock, int code, bool *owner_died, const 
     }
 }
 
+/*
+ * How much of the segment has mutexes that can be had in the short way: all of it once this process has taken
+ * the other one; nothing in checking mode, where each look costs more than the mutex.
+ */
+static _Atomic size_t short_bytes;
+
+static void open_short_way(void)
+{
+    /* relaxed: who is a member, which lock_try() asks, knows the segment. */
+    if (!checking_is_on())
+        atomic_store_explicit(&short_bytes, segment_size, memory_order_relaxed);
+}
+
+static inline bool has_short_way(const sharedmem_mutex *mutex)
+{
+    return (uintptr_t)mutex % sizeof(uint64_t) == 0 &&
+           (uintptr_t)mutex - (uintptr_t)segment_base < atomic_load_explicit(&short_bytes, memory_order_relaxed);
+}
+
 /* The mutex was not to be had at once, or is none. code: what lock_try() said. */
 __attribute__((noinline)) static int lock_slowly(sharedmem_mutex *mutex, int code, uint64_t until_ns,
                                                  bool *owner_died, const char *where)
@@ -123,11 +146,14 @@ __attribute__((noinline)) static int lock_slowly(sharedmem_mutex *mutex, int cod
         return sync_misplaced(where, "mutex", mutex, "sharedmem_mutex");
     if (memory_enter_at(where, &error) != 0)
         return error_end_call(&error, false, where);
+    open_short_way();
     if (code == EBUSY && until_ns == 0 && critical_is_masters(lock))
         return sync_misused(
             where, EDEADLK, "mutex",
             "the caller of this map or parallel call has locked it, and waits for its workers; "
             "let the caller unlock it before the call");
+    if (code == EBUSY && until_ns == 0)
+        held_wants(lock, where);
     if (code == EBUSY)
         code = lock_acquire_until(lock, where, until_ns);
     return end_lock(lock, code, owner_died, where);
@@ -136,7 +162,7 @@ __attribute__((noinline)) static int lock_slowly(sharedmem_mutex *mutex, int cod
 /* The short way, where the mutex is free and the caller has no other lock. */
 static inline int lock_shortly(sharedmem_mutex *mutex)
 {
-    return sync_is_placed(mutex) ? lock_try(lock_of(mutex), segment_offset(mutex)) : EBUSY;
+    return has_short_way(mutex) ? lock_try(lock_of(mutex), segment_offset(mutex)) : EBUSY;
 }
 
 int sharedmem_mutex_lock_at(sharedmem_mutex *mutex, const char *where)

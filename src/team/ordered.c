@@ -16,6 +16,18 @@ void ordered_wake(struct team_shared *team, uint32_t rank)
     wait_wake(wait_low_half(&team->ranks[rank].floor), &team->ranks[rank].floor_sleepers);
 }
 
+/*
+ * Rank is gone, and its floor stays where it is. Who ended well says so in the outermost team only: of the others
+ * one that waits for it says it here. One that died is missed.
+ */
+static void pass_over(const struct team_place *place, uint32_t rank, const char *where)
+{
+    if (place->root != NULL && team_left(place->team, rank) == TEAM_LEFT)
+        ordered_set_floor(place->team, rank, ORDERED_NO_MORE);
+    else
+        team_miss(place, rank, "its turn in the ordered region", where);
+}
+
 /* Waits until rank's floor has come to ticket, or the team fails. */
 static void wait_for_floor(struct team_place *place, uint32_t rank, uint64_t ticket, const char *where)
 {
@@ -36,7 +48,7 @@ static void wait_for_floor(struct team_place *place, uint32_t rank, uint64_t tic
             continue;
         /* The floor again after the look: a rank raises it before it leaves. */
         if (!team->is_mended && team_rank_is_gone(team, rank) && floor_of(team, rank) < ticket)
-            team_miss(place, rank, "its turn in the ordered region", where);
+            pass_over(place, rank, where);
         wait_for(&wait, team_waker(team, rank));
     }
     wait_end(&wait);
@@ -113,6 +125,7 @@ int ordered_enter(struct team_place *place, const char *where)
     if (before < team->size && !has_passed(team, ticket))
         return team_cancelled(place);
     place->in_ordered = true;
+    place->ordered_where = where;
     place->ticket = ticket;
     place->has_ticket = true;
     FAULT_POINT();

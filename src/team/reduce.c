@@ -1,187 +1,250 @@
 /*
- * sharedmem_all(): a value of any size of each rank, combined by a function of the user.
- *
- * Values go through slots, one a rank. Where all fit into a half of the team's board, one barrier is enough:
- * each rank has put its value before it, and then combines all of them by itself; in a large team the last
- * one to come does it for all, into one slot more, as with the sums (collective.c). More goes through a block
- * of its own, in which rank 0 combines them in place.
+ * The public collectives that reckon, by an op on elements of a dtype, or by a function of the user on elements
+ * of any size: what they refuse, and what they ask of the engine (reduction.h).
  */
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
-#include "base/bits.h"
 #include "base/error.h"
-#include "base/fault.h"
-#include "memory/heap.h"
-#include "memory/segment.h"
-#include "team/barrier.h"
 #include "team/collective.h"
+#include "team/reduction.h"
 
-struct reduction {
-    struct team_place *place;
-    sharedmem_combine_function *combine;
-    void *context;
+/* A call as its user has made it. */
+struct asked {
+    const char *name;
     const char *where;
-    size_t bytes;
-    size_t slot_bytes; /* ranks share no cache line */
-    uint32_t barrier;  /* the values are put for this one */
+    int root; /* -1: it has none */
+    int32_t dtype, op;
+    bool is_in_place; /* it has one argument for both, value */
 };
 
-static void combine_slots(const struct reduction *reduction, const char *slots, void *into)
+/* ---- What is refused ---- */
+
+static int refuse_root(const struct asked *asked, int size)
 {
-    if (into != slots)
-        memcpy(into, slots, reduction->bytes);
-    for (uint32_t rank = 1; rank < reduction->place->team->size; rank++)
-        reduction->combine(into, slots + rank * reduction->slot_bytes, reduction->context);
+    sharedmem_error error;
+
+    error_set(&error, SHAREDMEM_ERROR_USAGE, EINVAL, "%s: root is %d; it can be 0 to %d, a rank of the team",
+              asked->name, asked->root, size - 1);
+    return error_end_call(&error, false, asked->where);
 }
 
-/* ---- By the board ---- */
-
-/* The slot behind those of the ranks: what the last one to come has made of them. */
-static char *result_slot(const struct reduction *reduction)
+static int refuse_op(const struct asked *asked)
 {
-    const struct team_shared *team = reduction->place->team;
+    sharedmem_error error;
 
-    return collective_half(team, reduction->barrier) + team->size * reduction->slot_bytes;
+    op_explain(asked->name, asked->dtype, asked->op, &error);
+    return error_end_call(&error, false, asked->where);
 }
 
-/* The errno of the first rank that had no board to put its value on; 0: all had. */
-static uint64_t first_errno(const struct reduction *reduction)
+/* Of a call that takes a single value. */
+static int refuse_pairs(const struct asked *asked)
 {
-    struct team_shared *team = reduction->place->team;
-    uint64_t code = 0;
+    sharedmem_error error;
 
-    for (uint32_t rank = 0; rank < team->size && code == 0; rank++)
-        code = collective_get(collective_words(team, rank, reduction->barrier));
-    return code;
+    error_set(&error, SHAREDMEM_ERROR_USAGE, EINVAL,
+              "%s: op is %d, of pairs of a value and an index; give these to sharedmem_allreduce()", asked->name,
+              (int)asked->op);
+    return error_end_call(&error, false, asked->where);
 }
 
-static uint64_t combine_board(const struct reduction *reduction, void *into)
+static int refuse_combine(const struct asked *asked)
 {
-    uint64_t code = first_errno(reduction);
+    sharedmem_error error;
 
-    if (code == 0)
-        combine_slots(reduction, collective_half(reduction->place->team, reduction->barrier), into);
-    return code;
+    error_set(&error, SHAREDMEM_ERROR_USAGE, EINVAL,
+              "%s: combine is NULL; give the function that combines two values", asked->name);
+    return error_end_call(&error, false, asked->where);
 }
 
-/* One place is enough for the errno: the next one is made when all have come to a later barrier. */
-static void combine_for_all(struct team_shared *team, const void *argument)
+static int refuse_count(const struct asked *asked, const struct reduction *reduction)
 {
-    const struct reduction *reduction = argument;
-    uint64_t code = first_errno(reduction);
+    sharedmem_error error;
 
-    if (code == 0)
-        combine_board(reduction, result_slot(reduction));
-    collective_put(&team->result, code);
+    error_set(&error, SHAREDMEM_ERROR_USAGE, EINVAL,
+              "%s: count is %zu, and an element has %zu bytes; that is more than there can be: is a size negative?",
+              asked->name, reduction->count, reduction->bytes);
+    return error_end_call(&error, false, asked->where);
 }
 
-/* Puts the value on the board, or says why not. */
-static void put_value(const struct reduction *reduction, const void *value)
+static int refuse_memory(const struct asked *asked, const struct reduction *reduction)
 {
-    struct team_place *place = reduction->place;
-    int code = collective_put_up_board(place->team);
+    const size_t bytes = reduction->count * reduction->bytes;
+    sharedmem_error error;
 
-    if (code == 0)
-        memcpy(collective_half(place->team, reduction->barrier) + place->rank * reduction->slot_bytes, value,
-               reduction->bytes);
-    FAULT_POINT();
-    collective_put(collective_words(place->team, place->rank, reduction->barrier), (uint64_t)code);
+    if (asked->is_in_place)
+        error_set(&error, SHAREDMEM_ERROR_USAGE, EINVAL,
+                  "%s: value is NULL; give the %zu bytes of this rank, which the result will replace",
+                  asked->name, bytes);
+    else if (reduction->in == NULL)
+        error_set(&error, SHAREDMEM_ERROR_USAGE, EINVAL,
+                  "%s: in is NULL; give the %zu bytes of this rank's elements", asked->name, bytes);
+    else
+        error_set(&error, SHAREDMEM_ERROR_USAGE, EINVAL,
+                  "%s: out is NULL; give room for the %zu bytes of the result, or in itself", asked->name,
+                  bytes);
+    return error_end_call(&error, false, asked->where);
 }
 
-static int all_by_board(struct reduction *reduction, void *value)
+/* Of a team of one rank 0 wants a result as any other does, but for an exscan's. */
+static bool is_out_missing(const struct reduction *reduction)
 {
-    struct team_shared *team = reduction->place->team;
-    uint64_t code;
-    int met;
+    const uint32_t rank = reduction->place != NULL ? reduction->place->rank : 0;
 
-    reduction->barrier = barrier_next(reduction->place);
-    put_value(reduction, value);
-    met = barrier_meet_and(reduction->place, reduction->where, combine_for_all, reduction);
-    if (met < 0)
-        return -1;
-    code = met == 1 ? collective_get(&team->result) : combine_board(reduction, value);
-    if (code != 0) {
-        errno = (int)code;
-        return -1;
-    }
-    if (met == 1)
-        memcpy(value, result_slot(reduction), reduction->bytes);
-    return 0;
+    return reduction->out == NULL && reduction_wants(reduction, rank);
 }
 
-/* ---- By a block ---- */
-
-/* The slots are there, pending, and rank 0's has the result in the end. */
-static int all_by_slots(const struct reduction *reduction, char *slots, void *value)
+static bool is_overflowing(const struct reduction *reduction)
 {
-    struct team_place *place = reduction->place;
-
-    memcpy(slots + place->rank * reduction->slot_bytes, value, reduction->bytes);
-    if (barrier_meet(place, reduction->where) != 0)
-        return -1;
-    if (place->rank == 0)
-        combine_slots(reduction, slots, slots);
-    if (barrier_meet(place, reduction->where) != 0)
-        return -1;
-    memcpy(value, slots, reduction->bytes);
-    /* Rank 0 frees when all have read. */
-    return barrier_meet(place, reduction->where);
-}
-
-static int all_by_block(const struct reduction *reduction, void *value)
-{
-    struct team_place *place = reduction->place;
-    char *slots = collective_allocate(place, place->team->size, reduction->slot_bytes, reduction->where);
-
-    if (slots == NULL || all_by_slots(reduction, slots, value) != 0)
-        return -1;
-    if (place->rank == 0) {
-        collective_set_pending(place->team, 0);
-        FAULT_POINT();
-        heap_free(slots);
-    }
-    return 0;
+    return reduction->bytes != 0 && reduction->count > SIZE_MAX / reduction->bytes;
 }
 
 /* ---- The call ---- */
 
-/* Bytes of a slot. What is too much to be had stays so, and no sum of it overflows. */
-static size_t slot_bytes(size_t bytes)
+/* A team of one. */
+static int copy(const struct reduction *reduction)
 {
-    return bytes < SIZE_MAX / 2 ? bits_round_up(bytes, HEAP_ALIGNMENT) : SIZE_MAX / 2;
+    if (reduction->kind != REDUCTION_EXSCAN && reduction->in != reduction->out)
+        memmove(reduction->out, reduction->in, reduction->count * reduction->bytes);
+    return 0;
 }
 
-static int combine_all(struct reduction *reduction, void *value)
+static int begin(const struct asked *asked, struct reduction *reduction)
 {
-    size_t n_slots = (size_t)reduction->place->team->size + 1;
+    const struct collective_call call = {
+        asked->name, asked->where, reduction->count * reduction->bytes, asked->dtype, asked->op, asked->root};
 
-    if (reduction->bytes == 0)
-        return barrier_meet(reduction->place, reduction->where);
-    reduction->slot_bytes = slot_bytes(reduction->bytes);
-    return reduction->slot_bytes <= COLLECTIVE_HALF_BYTES / n_slots ? all_by_board(reduction, value)
-                                                                    : all_by_block(reduction, value);
+    return collective_begin(&call, &reduction->place);
+}
+
+/* What needs no table, and is the same for ops and functions. */
+static int run(const struct asked *asked, struct reduction *reduction)
+{
+    const int size = reduction->place != NULL ? (int)reduction->place->team->size : 1;
+
+    if (reduction->kind == REDUCTION_AT_ROOT && (asked->root < 0 || asked->root >= size))
+        return refuse_root(asked, size);
+    reduction->root = (uint32_t)asked->root;
+    reduction->where = asked->where;
+    if (is_overflowing(reduction))
+        return refuse_count(asked, reduction);
+    if (reduction->count * reduction->bytes > 0 && (reduction->in == NULL || is_out_missing(reduction)))
+        return refuse_memory(asked, reduction);
+    return collective_is_alone(reduction->place) ? copy(reduction) : reduction_run(reduction);
+}
+
+static int run_op(const struct asked *asked, struct reduction *reduction)
+{
+    reduction->bytes = op_element_bytes(asked->dtype, asked->op);
+    if (begin(asked, reduction) != 0)
+        return -1;
+    reduction->kernel = op_find(asked->dtype, asked->op);
+    if (reduction->kernel == NULL)
+        return refuse_op(asked);
+    return asked->is_in_place && asked->op >= SHAREDMEM_MINLOC ? refuse_pairs(asked) : run(asked, reduction);
+}
+
+static int run_by(const struct asked *asked, struct reduction *reduction)
+{
+    if (begin(asked, reduction) != 0)
+        return -1;
+    return reduction->combine != NULL ? run(asked, reduction) : refuse_combine(asked);
+}
+
+/* ---- By an op ---- */
+
+int sharedmem_reduce_at(const void *in, void *out, size_t count, int32_t dtype, int32_t op, int root,
+                        const char *where)
+{
+    struct reduction reduction = {.kind = REDUCTION_AT_ROOT, .count = count, .in = in, .out = out};
+
+    return run_op(&(struct asked){"reduce", where, root, dtype, op, false}, &reduction);
+}
+
+int sharedmem_allreduce_at(const void *in, void *out, size_t count, int32_t dtype, int32_t op, const char *where)
+{
+    struct reduction reduction = {.kind = REDUCTION_AT_ALL, .count = count, .in = in, .out = out};
+
+    return run_op(&(struct asked){"allreduce", where, -1, dtype, op, false}, &reduction);
+}
+
+int sharedmem_scan_at(const void *in, void *out, size_t count, int32_t dtype, int32_t op, const char *where)
+{
+    struct reduction reduction = {.kind = REDUCTION_SCAN, .count = count, .in = in, .out = out};
+
+    return run_op(&(struct asked){"scan", where, -1, dtype, op, false}, &reduction);
+}
+
+int sharedmem_exscan_at(const void *in, void *out, size_t count, int32_t dtype, int32_t op, const char *where)
+{
+    struct reduction reduction = {.kind = REDUCTION_EXSCAN, .count = count, .in = in, .out = out};
+
+    return run_op(&(struct asked){"exscan", where, -1, dtype, op, false}, &reduction);
+}
+
+/* ---- One value of each rank, by an op ---- */
+
+static int all(const char *name, void *value, int32_t dtype, int32_t op, const char *where)
+{
+    struct reduction reduction = {.kind = REDUCTION_AT_ALL, .count = 1, .in = value, .out = value};
+
+    return run_op(&(struct asked){name, where, -1, dtype, op, true}, &reduction);
+}
+
+double sharedmem_all_double_at(double value, int32_t op, const char *where)
+{
+    return all("all_double", &value, SHAREDMEM_FLOAT64, op, where) == 0 ? value : (double)NAN;
+}
+
+int64_t sharedmem_all_int64_at(int64_t value, int32_t op, const char *where)
+{
+    return all("all_int64", &value, SHAREDMEM_INT64, op, where) == 0 ? value : 0;
+}
+
+/* ---- By a function ---- */
+
+int sharedmem_reduce_by_at(const void *in, void *out, size_t count, size_t bytes,
+                           sharedmem_combine_function *combine, void *context, int root, const char *where)
+{
+    struct reduction reduction = {.kind = REDUCTION_AT_ROOT, .count = count, .bytes = bytes, .in = in,
+                                  .out = out, .combine = combine, .context = context};
+
+    return run_by(&(struct asked){"reduce_by", where, root, -1, -1, false}, &reduction);
+}
+
+int sharedmem_allreduce_by_at(const void *in, void *out, size_t count, size_t bytes,
+                              sharedmem_combine_function *combine, void *context, const char *where)
+{
+    struct reduction reduction = {.kind = REDUCTION_AT_ALL, .count = count, .bytes = bytes, .in = in,
+                                  .out = out, .combine = combine, .context = context};
+
+    return run_by(&(struct asked){"allreduce_by", where, -1, -1, -1, false}, &reduction);
+}
+
+int sharedmem_scan_by_at(const void *in, void *out, size_t count, size_t bytes,
+                         sharedmem_combine_function *combine, void *context, const char *where)
+{
+    struct reduction reduction = {.kind = REDUCTION_SCAN, .count = count, .bytes = bytes, .in = in,
+                                  .out = out, .combine = combine, .context = context};
+
+    return run_by(&(struct asked){"scan_by", where, -1, -1, -1, false}, &reduction);
+}
+
+int sharedmem_exscan_by_at(const void *in, void *out, size_t count, size_t bytes,
+                           sharedmem_combine_function *combine, void *context, const char *where)
+{
+    struct reduction reduction = {.kind = REDUCTION_EXSCAN, .count = count, .bytes = bytes, .in = in,
+                                  .out = out, .combine = combine, .context = context};
+
+    return run_by(&(struct asked){"exscan_by", where, -1, -1, -1, false}, &reduction);
 }
 
 int sharedmem_all_at(void *value, size_t bytes, sharedmem_combine_function *combine, void *context,
                      const char *where)
 {
-    struct reduction reduction = {.combine = combine, .context = context, .where = where, .bytes = bytes};
-    const struct collective_call call = {"all", where, bytes, -1, -1, -1};
-    sharedmem_error error;
+    struct reduction reduction = {.kind = REDUCTION_AT_ALL, .count = 1, .bytes = bytes, .in = value,
+                                  .out = value, .combine = combine, .context = context};
 
-    if (collective_begin(&call, &reduction.place) != 0)
-        return -1;
-    if (combine == NULL) {
-        error_set(&error, SHAREDMEM_ERROR_USAGE, EINVAL,
-                  "all: combine is NULL; give the function that combines two values");
-        return error_end_call(&error, false, where);
-    }
-    if (value == NULL && bytes > 0) {
-        error_set(&error, SHAREDMEM_ERROR_USAGE, EINVAL,
-                  "all: value is NULL; give the %zu bytes of this rank, which the result will replace",
-                  bytes);
-        return error_end_call(&error, false, where);
-    }
-    return collective_is_alone(reduction.place) ? 0 : combine_all(&reduction, value);
+    return run_by(&(struct asked){"all", where, -1, -1, -1, true}, &reduction);
 }

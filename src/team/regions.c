@@ -2,12 +2,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/checking.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "memory/lock.h"
 #include "memory/memory.h"
 #include "memory/segment.h"
 #include "team/barrier.h"
+#include "team/check.h"
 #include "team/collective.h"
 #include "team/critical.h"
 #include "team/job.h"
@@ -41,7 +43,7 @@ __attribute__((noinline)) static int critical_begin(const char *name, const char
         return no_memory(where, &error);
     if (critical_enter(name, where) == 0) {
         printed_begin();
-        if (!printed_is_told())
+        if (!printed_is_told() && !checking_is_on())
             critical_open_short_way();
         return 0;
     }
@@ -194,13 +196,50 @@ void regions_leave_since(const struct regions_mark *mark)
     place->in_ordered = false;
 }
 
+/* The long way of a barrier, or half of one. */
+__attribute__((noinline)) static int begin(const char *name, const char *where)
+{
+    struct team_place *place;
+
+    return collective_begin(&(struct collective_call){name, where, 0, -1, -1, -1}, &place);
+}
+
 int sharedmem_barrier_at(const char *where)
+{
+    struct team_place *place = job_current(where);
+
+    /* Alone; refused; or in checking mode, where they have met when the call has begun. */
+    if (place == NULL || (place->team->is_map | place->team->is_checked) != 0 || place->has_arrived)
+        return begin("barrier", where);
+    return barrier_meet(place, where);
+}
+
+int sharedmem_barrier_arrive_at(const char *where)
+{
+    struct team_place *place = job_current(where);
+
+    if (place == NULL)
+        return 0;
+    if (place->team->is_map || place->has_arrived)
+        return begin("barrier_arrive", where);
+    if (place->team->is_checked)
+        check_tell(place, &(struct collective_call){"barrier", where, 0, -1, -1, -1});
+    barrier_arrive(place);
+    return 0;
+}
+
+int sharedmem_barrier_wait_at(const char *where)
 {
     struct team_place *place = job_current(where);
 
     if (place == NULL)
         return 0;
     if (place->team->is_map)
-        return collective_begin(&(struct collective_call){"barrier", where, 0, -1, -1, -1}, &place);
-    return barrier_meet(place, where);
+        return begin("barrier_wait", where);
+    if (!place->has_arrived)
+        return misused(where, EPERM, "barrier_wait",
+                       "this rank has not arrived; call sharedmem_barrier_arrive() before");
+    if (barrier_wait(place, where) != 0)
+        return -1;
+    return place->team->is_checked ? check_compare(place, barrier_next(place) - 1) : 0;
 }

@@ -79,15 +79,6 @@ int supervise_fork_next(struct supervise *set, uint32_t rank, uint32_t member, v
     return 0;
 }
 
-static void watch_new(struct supervise *set)
-{
-    for (uint32_t i = 0; i < set->n_started; i++) {
-        if (runs(&set->children[i]))
-            process_watch(&set->children[i].process);
-    }
-    set->n_unwatched = 0;
-}
-
 int supervise_spawn(struct supervise *set, uint32_t rank, const struct process_spec *spec, const char **what)
 {
     struct process process;
@@ -124,6 +115,28 @@ static void reap(struct supervise *set, struct supervise_child *child,
     end_membership(child);
     openmp_clear_after(child->process.pid);
     ended(child, argument);
+}
+
+/*
+ * Those that have ended by now, as the first of many short ones have, need no end_fd: to open and close one
+ * takes ten times as long as to ask. Returns whether any has ended.
+ */
+static bool watch_new(struct supervise *set,
+                      void (*ended)(const struct supervise_child *child, void *argument), void *argument)
+{
+    uint32_t n_running = set->n_running;
+
+    for (uint32_t i = 0; i < set->n_started; i++) {
+        struct supervise_child *child = &set->children[i];
+
+        if (!runs(child) || !child->process.is_unwatched)
+            continue;
+        reap(set, child, ended, argument);
+        if (runs(child))
+            process_watch(&child->process);
+    }
+    set->n_unwatched = 0;
+    return set->n_running < n_running;
 }
 
 /*
@@ -202,8 +215,8 @@ bool supervise_wait(struct supervise *set, uint64_t timeout_ns,
 {
     bool woken;
 
-    if (set->n_unwatched > 0)
-        watch_new(set);
+    if (set->n_unwatched > 0 && watch_new(set, ended, argument))
+        return false;
     woken = wait_for_events(set, timeout_ns);
 
     for (uint32_t i = 0; i < set->n_started; i++) {

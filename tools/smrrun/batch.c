@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/env.h"
+#include "base/parse.h"
 #include "base/text.h"
 #include "smrrun/hosts.h"
 
@@ -144,34 +145,6 @@ static void read_pbs(struct batch *batch, const char *hostname)
 
 /* ---- Slurm ---- */
 
-/*
- * Reads a list like 2(x3),1: twos on three hosts, one on the next.
- * Returns the number of host `node`, or 0 where the list is malformed or has no such host.
- */
-static int list_entry(const char *text, long node, int *n_hosts)
-{
-    int entry = 0;
-
-    *n_hosts = 0;
-    for (;; text++) {
-        int count = take_number(&text, MAX_COUNT), n_times = 1;
-
-        if (strncmp(text, "(x", 2) == 0) {
-            text += 2;
-            n_times = take_number(&text, MAX_HOSTS);
-            if (*text++ != ')')
-                return 0;
-        }
-        if (count == 0 || n_times == 0 || n_times > MAX_HOSTS - *n_hosts)
-            return 0;
-        if (node >= *n_hosts && node < *n_hosts + n_times)
-            entry = count;
-        *n_hosts += n_times;
-        if (*text != ',')
-            return *text == '\0' ? entry : 0;
-    }
-}
-
 /* This host's entry of a variable that is such a list, or 0. Sets n_nodes where nothing else has. */
 static int slurm_entry(struct batch *batch, enum env_variable variable)
 {
@@ -183,7 +156,7 @@ static int slurm_entry(struct batch *batch, enum env_variable variable)
         return 0;
     if (env_int(ENV_SLURM_NODEID, 0, MAX_HOSTS, &node) == ENV_MALFORMED)
         warn_value(batch, ENV_SLURM_NODEID, "a whole number");
-    entry = list_entry(text, node, &n_hosts);
+    entry = parse_list_entry(text, node, MAX_COUNT, &n_hosts);
     if (entry == 0)
         warn_value(batch, variable, "a list like 2(x3),1 with this host in it");
     else if (batch->n_nodes == 0)

@@ -29,19 +29,29 @@ static struct topology *load_topology(const cpu_set_t *mask, size_t bytes, share
     return topology;
 }
 
+/* What -x gives ranks as that variable, or NULL. The last one counts. */
+static const char *exported(const struct options *options, enum env_variable variable)
+{
+    size_t length = strlen(env_name(variable));
+
+    for (int i = options->n_exports; i-- > 0;) {
+        const char *text = options->exports[i];
+
+        if (strncmp(text, env_name(variable), length) == 0 && text[length] == '=')
+            return text + length + 1;
+    }
+    return NULL;
+}
+
 /* -x OMP_NUM_THREADS=2 is what ranks will have in their environment. */
 static void read_exported_threads(const struct options *options, struct plan_machine *machine)
 {
-    size_t length = strlen(env_name(ENV_OMP_NUM_THREADS));
+    const char *text = exported(options, ENV_OMP_NUM_THREADS);
 
-    for (int i = 0; i < options->n_exports; i++) {
-        const char *text = options->exports[i];
-
-        if (strncmp(text, env_name(ENV_OMP_NUM_THREADS), length) != 0 || text[length] != '=')
-            continue;
-        machine->has_omp_threads = true;
-        machine->omp_threads = strtol(text + length + 1, NULL, 10);
-    }
+    if (text == NULL)
+        return;
+    machine->has_omp_threads = true;
+    machine->omp_threads = strtol(text, NULL, 10);
 }
 
 /*
@@ -243,6 +253,8 @@ int decide(struct launch *launch, int argc, char **argv)
     /* For the keeper, which makes the memory, and for the ranks, whose environment begins as ours. */
     if (launch->options.mem != NULL)
         env_set(ENV_MEM, launch->options.mem);
+    if (exported(&launch->options, ENV_CHECK) != NULL)
+        env_set(ENV_CHECK, exported(&launch->options, ENV_CHECK));
     gethostname(hostname, sizeof hostname - 1);
     batch_read(&launch->batch, hostname);
     status = use_hosts(launch, hostname);

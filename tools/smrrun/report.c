@@ -16,7 +16,7 @@
 /* What a rank does, as far as it says and the system knows. */
 struct doing {
     uint32_t rank;
-    char what[128];    /* "waiting in the barrier or collective at heat.c:88" */
+    char what[160];    /* "waiting in the barrier or collective at heat.c:88" */
     uint64_t since_ns; /* 0: not known */
     bool is_told;
 };
@@ -42,15 +42,50 @@ static const char *place_of(uint32_t kind)
         return "waiting for a counter";
     case WAIT_TIMED:
         return "waiting for a lock or counter, for some time only,";
+    case WAIT_RECEIVE:
+        return "waiting for a message";
+    case WAIT_SEND:
+        return "waiting until another rank receives";
     default:
         return "waiting";
     }
 }
 
-static void say_wait(struct doing *doing, uint32_t kind, const char *where, uint64_t since_ns)
+/* The rank that member is; -1: none of the job's, a worker say. */
+static int rank_of(uint32_t member)
 {
-    snprintf(doing->what, sizeof doing->what, "%s%s%.39s", place_of(kind), where[0] != '\0' ? " at " : "",
-             where);
+    const struct team_shared *team = job_team();
+
+    for (uint32_t rank = 0; member != 0 && rank < team->size; rank++) {
+        if (atomic_load_explicit(&team->ranks[rank].member, memory_order_relaxed) == member)
+            return (int)rank;
+    }
+    return -1;
+}
+
+/* For whom, where that is one rank. Who is missing in a barrier stands in a line of its own. */
+static void say_whom(uint32_t kind, uint32_t whom, char *text, size_t size)
+{
+    static const char *const phrases[][2] = {[WAIT_LOCK] = {"", " has it"},
+                                             [WAIT_ORDERED] = {"", " is before"},
+                                             [WAIT_LOOP] = {"", " is behind"},
+                                             [WAIT_RECEIVE] = {"from ", ""},
+                                             [WAIT_SEND] = {"to ", ""}};
+    bool is_known = kind < sizeof phrases / sizeof *phrases && phrases[kind][0] != NULL;
+    int rank = is_known ? rank_of(whom) : -1;
+
+    text[0] = '\0';
+    if (rank >= 0)
+        snprintf(text, size, " (%srank %d%s)", phrases[kind][0], rank, phrases[kind][1]);
+}
+
+static void say_wait(struct doing *doing, uint32_t kind, const char *where, uint32_t whom, uint64_t since_ns)
+{
+    char named[40];
+
+    say_whom(kind, whom, named, sizeof named);
+    snprintf(doing->what, sizeof doing->what, "%s%s%.39s%s", place_of(kind), where[0] != '\0' ? " at " : "",
+             where, named);
     doing->since_ns = since_ns;
 }
 
@@ -90,7 +125,8 @@ static bool say_member(struct doing *doing, uint32_t rank)
     kind = atomic_load_explicit(&wait->kind, memory_order_acquire);
     if (kind == WAIT_NOTHING)
         return false;
-    say_wait(doing, kind, wait->where, atomic_load_explicit(&wait->since_ns, memory_order_relaxed));
+    say_wait(doing, kind, wait->where, atomic_load_explicit(&wait->whom, memory_order_relaxed),
+             atomic_load_explicit(&wait->since_ns, memory_order_relaxed));
     return true;
 }
 
@@ -102,7 +138,7 @@ static void look(struct doing *doing, const struct supervise_child *child, bool 
 
     *doing = (struct doing){.rank = child->rank};
     if (state == CLAIM_MEETING)
-        say_wait(doing, WAIT_MEETING, claim->where,
+        say_wait(doing, WAIT_MEETING, claim->where, 0,
                  atomic_load_explicit(&claim->since_ns, memory_order_relaxed));
     else if (state != CLAIM_JOINED || !say_member(doing, child->rank))
         say_code(doing, claim != NULL && claim_owner_pid(claim) != 0 ? claim_owner_pid(claim) : pid,
