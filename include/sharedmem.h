@@ -635,7 +635,8 @@ typedef struct sharedmem_map_options {
  *   worker may call it. The program may ignore SIGCHLD; it should not wait for children that it did not
  *   start.
  * Failure: the first item that fails, or worker that dies, ends the map. Others stop at their next item, and
- *   after 10 ms in the middle of one (threads always finish theirs). .states tells which items were done.
+ *   after 10 ms in the middle of one (threads always finish theirs). .states tells which items were done. Items that
+ *   all wait for each other's locks and turns fail too (kind DEADLOCK).
  * Returns 0, SHAREDMEM_STOPPED where sharedmem_stop() ended it early, or -1 with errno and .error:
  *   ECANCELED  an item, reduce or next failed, or a worker died: kind RETURNED, SIGNAL or EXITED, with rank,
  *              pid and item; NO_MEMORY where it very likely ended for want of memory; or the kind
@@ -873,7 +874,7 @@ typedef struct sharedmem_parallel_options {
  *   nobody is. As many threads of OpenMP each has at most, rank 0 too until the call ends.
  * Failure: the first rank that fails or dies ends all others, at their next barrier, at the next chunk of a
  *   loop, or when rank 0 has left body; but for rank 0, which runs on until body returns: its barriers fail
- *   and its loops end meanwhile, without waiting.
+ *   and its loops end meanwhile, without waiting. Ranks that all wait for each other fail too (kind DEADLOCK).
  * Returns 0, SHAREDMEM_STOPPED where sharedmem_stop() ended it early, or -1 with errno and .error, as
  *   sharedmem_map_with().
  * Source: parallel.Parallel of Python's sharedmem.
@@ -1716,7 +1717,8 @@ typedef struct sharedmem_mutex {
  *   EDEADLK    the caller has it already, or the caller of the map or parallel call that this is a worker of
  *              has it, and waits for its workers: uncaught
  *   EOWNERDEAD see above: uncaught
- *   ECANCELED  the team has failed by a death; a rank of a job, or a worker, ends instead
+ *   ECANCELED  the team has failed by a death, or a deadlock; a rank of a job, or a worker, ends instead. Who
+ *              works for no team has a deadlock as an uncaught error
  *   EAGAIN     the member table is full: uncaught
  */
 SHAREDMEM_API SHAREDMEM_DIRECT int sharedmem_mutex_lock_at(sharedmem_mutex *mutex, const char *where);

@@ -74,6 +74,7 @@ library_sources = \
 	src/team/critical.c src/team/critical.h \
 	src/team/exchange.c src/team/exchange.h \
 	src/team/held.c src/team/held.h \
+	src/team/deadlock.c src/team/deadlock.h \
 	src/team/job.c src/team/job.h \
 	src/team/lock_order.c src/team/lock_order.h \
 	src/team/loop.c src/team/loop.h \

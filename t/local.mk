@@ -89,10 +89,16 @@ t_smrrun_program_t_LDADD = $(tools_libraries)
 launcher_tests = t/smrrun-tty.t
 t_smrrun_tty_t_LDADD = t/libtap.la -lpthread
 # What they run as ranks.
-check_PROGRAMS += t/rank t/rank-move t/rank-teams t/rank-threads
+check_PROGRAMS += t/rank t/rank-deadlock t/rank-move t/rank-soak t/rank-teams t/rank-threads
+t_rank_deadlock_SOURCES = t/rank-deadlock.c
+t_rank_deadlock_LDADD = libsharedmem.la -lpthread
+t_rank_deadlock_LDFLAGS = $(api_ldflags)
 t_rank_move_SOURCES = t/rank-move.c
 t_rank_move_LDADD = libsharedmem.la
 t_rank_move_LDFLAGS = $(api_ldflags)
+t_rank_soak_SOURCES = t/rank-soak.c
+t_rank_soak_LDADD = libsharedmem.la
+t_rank_soak_LDFLAGS = $(api_ldflags)
 t_rank_teams_SOURCES = t/rank-teams.c
 t_rank_teams_LDADD = libsharedmem.la -lpthread
 t_rank_teams_LDFLAGS = $(api_ldflags)
@@ -121,6 +127,7 @@ api_tests = \
 	t/api-collective.t \
 	t/api-core.t \
 	t/api-counter.t \
+	t/api-deadlock.t \
 	t/api-dims.t \
 	t/api-errors.t \
 	t/api-failure.t \
@@ -246,6 +253,8 @@ t_api_reduce_t_LDADD = $(api_libraries)
 t_api_reduce_t_LDFLAGS = $(api_ldflags)
 t_api_regions_t_LDADD = $(api_libraries)
 t_api_regions_t_LDFLAGS = $(api_ldflags)
+t_api_deadlock_t_LDADD = $(api_libraries)
+t_api_deadlock_t_LDFLAGS = $(api_ldflags)
 t_api_dims_t_LDADD = $(api_libraries)
 t_api_dims_t_LDFLAGS = $(api_ldflags)
 t_api_team_t_LDADD = $(api_libraries)
@@ -324,6 +333,9 @@ shell_tests = \
 	t/smrrun-bad.t \
 	t/smrrun-bind.t \
 	t/smrrun-check.t \
+	t/smrrun-soak.t \
+	t/smrrun-report.t \
+	t/smrrun-deadlock.t \
 	t/smrrun-files.t \
 	t/smrrun-programs.t \
 	t/smrrun-fail.t \
@@ -343,7 +355,7 @@ compiled_tests = $(unit_tests) $(launcher_tests) $(api_tests) $(long_tests) $(fa
 check_PROGRAMS += $(compiled_tests)
 dist_check_SCRIPTS += $(shell_tests)
 TESTS += $(compiled_tests) $(shell_tests)
-EXTRA_DIST += t/array_model.h t/move.h t/tap.sh t/ways.h t/rank_threads.h t/array_refused.h t/cgroup.h t/crash.h t/in_child.h t/messages.h t/next_map.h t/shared_block.h t/uncaught.h t/whole.h t/spawn.h t/numeric.h t/pool.h t/smrrun-output.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
+EXTRA_DIST += t/array_model.h t/move.h t/tap.sh t/ways.h t/rank_threads.h t/array_refused.h t/cgroup.h t/crash.h t/deadlocks.h t/in_child.h t/look_alikes.h t/messages.h t/next_map.h t/shared_block.h t/uncaught.h t/whole.h t/spawn.h t/numeric.h t/pool.h t/smrrun-output.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
 
 # Automake takes t/NAME.c for t/NAME.t, and LDADD, where nothing else is said.
 AM_DEFAULT_SOURCE_EXT = .c

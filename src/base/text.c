@@ -81,6 +81,15 @@ void text_ranges_add(struct text_ranges *ranges, unsigned number)
         snprintf(ranges->text + ranges->begin, room, "%s%u", ranges->begin > 0 ? ", " : "", number);
 }
 
+void text_ranges_of_set(struct text_ranges *ranges, const uint64_t *set, unsigned n)
+{
+    text_ranges_begin(ranges);
+    for (unsigned number = 0; number < n; number++) {
+        if ((set[number / 64] >> number % 64 & 1) != 0)
+            text_ranges_add(ranges, number);
+    }
+}
+
 static int smaller(int a, int b)
 {
     return a < b ? a : b;

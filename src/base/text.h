@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdint.h>
 
 /*
  * Makes text one line, whatever names and values of users went into it: line breaks at its end go, others are
@@ -33,6 +34,9 @@ void text_ranges_begin(struct text_ranges *ranges);
 
 /* Adds a number above all those before. */
 void text_ranges_add(struct text_ranges *ranges, unsigned number);
+
+/* All numbers below n whose bit is set: of number k bit k % 64 of word k / 64. */
+void text_ranges_of_set(struct text_ranges *ranges, const uint64_t *set, unsigned n);
 
 /* No longer word is compared. */
 #define TEXT_DISTANCE_BYTES 32

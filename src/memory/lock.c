@@ -81,6 +81,11 @@ static int acquire_by_waiting(struct lock_shared *lock, struct wait *wait)
                 return ETIMEDOUT;
             continue;
         }
+        if (wait->is_condemned) {
+            if (pass_on_sleepers(lock, seen, sleepers))
+                return ECANCELED;
+            continue;
+        }
         sleepers = SLEEPERS;
         sleep_on(lock, wait, seen);
     }
@@ -96,11 +101,11 @@ __attribute__((noinline)) static int lock_wait(struct lock_shared *lock, const c
         return EDEADLK;
     member_hold(segment_offset(lock));
     FAULT_POINT();
-    wait_begin(&wait, WAIT_LOCK, where, owner_of(seen));
+    wait_begin(&wait, where != NULL ? WAIT_LOCK : WAIT_INNER, where, owner_of(seen));
     wait_limit(&wait, until_ns);
     result = acquire_by_waiting(lock, &wait);
     wait_end(&wait);
-    if (result == ETIMEDOUT)
+    if (result == ETIMEDOUT || result == ECANCELED)
         member_unhold(segment_offset(lock));
     return result;
 }

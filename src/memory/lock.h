@@ -28,7 +28,9 @@ struct lock_shared {
  * NULL.
  * Returns 0; or EOWNERDEAD: the lock is taken too, but an owner died in it, and what it guards must be put
  * right
- *   before lock_mark_consistent(); or EDEADLK: this member has it already, and it is left as it is.
+ *   before lock_mark_consistent(); or EDEADLK: this member has it already, and it is left as it is;
+ *   or ECANCELED: it will never come free, and the caller's team, where it has one, has failed with that
+ *   (team/deadlock.h).
  * The caller must be a member (member_join).
  */
 int lock_acquire(struct lock_shared *lock, const char *where);

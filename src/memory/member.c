@@ -14,6 +14,7 @@
 
 _Static_assert(sizeof(struct member_wait_shared) == 64, "a wait record is one cache line");
 _Static_assert(sizeof(struct member_shared) == 256, "a slot is four cache lines");
+_Static_assert(sizeof(struct member_watch_shared) == 1024, "slots are aligned behind it");
 _Static_assert(MEMBER_SLOTS == 1u << MEMBER_SLOT_BITS, "an id's slot fits its bits");
 
 #define GENERATIONS (1u << (MEMBER_ID_BITS - MEMBER_SLOT_BITS))
@@ -21,6 +22,7 @@ _Static_assert(MEMBER_SLOTS == 1u << MEMBER_SLOT_BITS, "an id's slot fits its bi
 struct member_table_shared {
     _Atomic uint32_t n_used; /* slots 1..n_used have been used: no scan goes further */
     char unused[252];
+    struct member_watch_shared watch;
     struct member_shared slots[MEMBER_SLOTS];
 };
 
@@ -41,6 +43,11 @@ static struct member_table_shared *table(void)
 uint64_t member_table_bytes(void)
 {
     return sizeof(struct member_table_shared);
+}
+
+struct member_watch_shared *member_watch(void)
+{
+    return &table()->watch;
 }
 
 static uint32_t state_word(uint32_t generation, enum member_state state)
@@ -150,6 +157,7 @@ static void clear_slot(struct member_shared *member)
     atomic_store_explicit(&member->held_untracked, 0, memory_order_relaxed);
     atomic_store_explicit(&member->wait.kind, 0, memory_order_relaxed);
     atomic_store_explicit(&member->wait.word, 0, memory_order_relaxed);
+    atomic_store_explicit(&member->condemned, 0, memory_order_relaxed);
     for (unsigned i = 0; i < MEMBER_HELD_MAX; i++)
         atomic_store_explicit(&member->held[i], 0, memory_order_relaxed);
 }

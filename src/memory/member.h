@@ -31,8 +31,17 @@ struct member_wait_shared {
     _Atomic uint32_t kind;     /* enum wait_kind; 0: it does not wait. Stored last, cleared first */
     _Atomic uint32_t whom;     /* the member waited for; 0: nobody in particular */
     _Atomic uint64_t since_ns; /* clock_monotonic_ns() */
-    _Atomic uint64_t word;     /* offset of the futex word it sleeps on; 0: it does not sleep */
-    char where[40];            /* the end of "file:line" */
+    _Atomic uint64_t word;     /* offset of the futex word it sleeps on; 0: it has not slept in this wait */
+    _Atomic uint32_t seen;     /* it goes on sleeping while the word is this */
+    _Atomic uint32_t number;   /* moves when a wait begins, ends, or sleeps on something else; stored first */
+    char where[32];            /* the end of "file:line" */
+};
+
+/* Whoever looks for deadlocks (team/deadlock.h), one at a time. */
+struct member_watch_shared {
+    _Atomic uint64_t lease_ns; /* nobody else begins to look before this, clock_monotonic_ns() */
+    char unused[56];
+    char verdict[960]; /* what the last one that was found is */
 };
 
 struct member_shared {
@@ -45,7 +54,11 @@ struct member_shared {
     _Atomic uint64_t owner;
     _Atomic uint64_t born_ns;        /* clock_boot_ns() at its start */
     _Atomic uint32_t held_untracked; /* it held more than MEMBER_HELD_MAX locks at once */
-    char unused[28];
+    _Atomic uint32_t condemned; /* 1 + the number of the wait that will never end (team/deadlock.h) */
+    _Atomic uint32_t rank;      /* while it waits: as which rank of which team (an offset, 0: none), and how */
+    _Atomic uint32_t depth;     /* many calls around that are within each other */
+    _Atomic uint64_t team;
+    char unused[8];
     /*
      * Offset of the small blocks that it keeps (cache.h), 0: none yet. They stay with the slot for its next
      * member. Changed under the heap's lock.
@@ -66,6 +79,8 @@ extern _Thread_local struct cache_shared *member_my_cache
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 uint64_t member_table_bytes(void);
+
+struct member_watch_shared *member_watch(void);
 
 /*
  * Makes the calling thread a member; it leaves by itself when the thread ends. Returns 0, or -1 with errno

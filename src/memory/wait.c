@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <sched.h>
+#include <stdio.h>
 
 #include "base/fault.h"
 #include "base/text.h"
@@ -12,6 +13,9 @@
 
 /* The calling thread's innermost wait. */
 static _Thread_local struct wait *current __attribute__((tls_model("initial-exec")));
+
+void (*wait_telling)(struct member_shared *me);
+void (*wait_watching)(struct wait *wait);
 
 void wait_forget(void)
 {
@@ -52,9 +56,10 @@ bool wait_is_over(const struct wait *wait)
 static uint64_t park_ns(const struct wait *wait)
 {
     uint64_t now = wait->until_ns != 0 ? clock_monotonic_ns() : 0;
+    uint64_t longest = wait->next_park_ns != 0 ? wait->next_park_ns : WAIT_PARK_NS;
 
-    if (wait->until_ns == 0 || wait->until_ns > now + WAIT_PARK_NS)
-        return WAIT_PARK_NS;
+    if (wait->until_ns == 0 || wait->until_ns > now + longest)
+        return longest;
     return wait->until_ns > now ? wait->until_ns - now : 0;
 }
 
@@ -67,6 +72,16 @@ void wait_for(struct wait *wait, uint32_t whom)
         atomic_store_explicit(&member_me->wait.whom, whom, memory_order_relaxed);
 }
 
+/* Another wait, or none, is about to be in the record: who sees any of it sees another number too. */
+static void renumber(struct member_wait_shared *record)
+{
+    uint32_t number = atomic_load_explicit(&record->number, memory_order_relaxed);
+
+    atomic_store_explicit(&record->number, number + 1, memory_order_relaxed);
+    /* Pairs with the acquire fence of who reads a record (team/deadlock.c). */
+    atomic_thread_fence(memory_order_release);
+}
+
 /* Writes the wait into this member's record. */
 static void publish(const struct wait *wait)
 {
@@ -75,6 +90,12 @@ static void publish(const struct wait *wait)
     if (member_me == NULL)
         return;
     record = &member_me->wait;
+    renumber(record);
+    atomic_store_explicit(&record->kind, WAIT_NOTHING, memory_order_relaxed);
+    if (wait_telling != NULL)
+        wait_telling(member_me);
+    atomic_store_explicit(&record->word, wait->word, memory_order_relaxed);
+    atomic_store_explicit(&record->seen, wait->seen, memory_order_relaxed);
     /* The end of a path says more than its beginning. */
     text_copy_end(record->where, sizeof record->where, wait->where);
     atomic_store_explicit(&record->whom, wait->whom, memory_order_relaxed);
@@ -118,19 +139,48 @@ bool wait_pause_longer(struct wait *wait)
     return true;
 }
 
-static void set_sleep_word(uint64_t word)
+/* The word stays in the record between two sleeps of one wait: to be woken then does no harm. */
+void wait_sleeps_on(struct wait *wait, const void *word, uint32_t seen)
 {
-    if (member_me != NULL)
-        atomic_store_explicit(&member_me->wait.word, word, memory_order_relaxed);
+    uint64_t offset = segment_offset(word);
+
+    if (wait->since_ns == 0)
+        wait_publish(wait);
+    if (member_me == NULL || (wait->word == offset && wait->seen == seen))
+        return;
+    wait->word = offset;
+    wait->seen = seen;
+    renumber(&member_me->wait);
+    atomic_store_explicit(&member_me->wait.word, offset, memory_order_relaxed);
+    atomic_store_explicit(&member_me->wait.seen, seen, memory_order_relaxed);
+}
+
+/* Says what the calling thread's wait for workers sleeps on. */
+static void say_outside(uint64_t word)
+{
+    if (member_me == NULL || current == NULL || current->kind != WAIT_WORKERS || current->since_ns == 0 ||
+        current->word == word)
+        return;
+    current->word = word;
+    renumber(&member_me->wait);
+    atomic_store_explicit(&member_me->wait.word, word, memory_order_relaxed);
+}
+
+void wait_sleeps_outside(void)
+{
+    say_outside(WAIT_OUTSIDE);
+}
+
+void wait_acts(void)
+{
+    say_outside(0);
 }
 
 bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *sleepers)
 {
     bool woken;
 
-    if (wait->since_ns == 0)
-        wait_publish(wait);
-    set_sleep_word(segment_offset(word));
+    wait_sleeps_on(wait, word, seen);
     if (sleepers != NULL)
         atomic_fetch_add_explicit(sleepers, 1, memory_order_relaxed);
     FAULT_POINT();
@@ -143,7 +193,9 @@ bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic
     woken = wait->whom == 0 || !member_is_gone(wait->whom) ? futex_wait(word, seen, park_ns(wait)) : false;
     if (sleepers != NULL)
         atomic_fetch_sub_explicit(sleepers, 1, memory_order_relaxed);
-    set_sleep_word(0);
+    wait->next_park_ns = 0;
+    if (!woken && wait->until_ns == 0 && wait_watching != NULL && member_me != NULL)
+        wait_watching(wait);
     return woken;
 }
 
@@ -155,6 +207,14 @@ void wait_wake(_Atomic uint32_t *word, _Atomic uint32_t *sleepers)
         futex_wake(word, INT_MAX);
 }
 
+/* The record says that this member waits for nothing. */
+static void clear_record(struct member_wait_shared *record)
+{
+    renumber(record);
+    atomic_store_explicit(&record->word, 0, memory_order_relaxed);
+    atomic_store_explicit(&record->kind, WAIT_NOTHING, memory_order_release);
+}
+
 void wait_end(struct wait *wait)
 {
     current = wait->outer;
@@ -163,5 +223,78 @@ void wait_end(struct wait *wait)
     if (current != NULL && current->since_ns != 0)
         publish(current);
     else
-        atomic_store_explicit(&member_me->wait.kind, WAIT_NOTHING, memory_order_release);
+        clear_record(&member_me->wait);
+}
+
+void wait_interrupt(struct wait *wait)
+{
+    wait_acts();
+    wait_begin(wait, WAIT_NOTHING, NULL, 0);
+    if (member_me == NULL)
+        return;
+    clear_record(&member_me->wait);
+    wait->seen = atomic_load_explicit(&member_me->wait.number, memory_order_relaxed);
+}
+
+void wait_resume(struct wait *wait)
+{
+    current = wait->outer;
+    if (member_me == NULL || current == NULL || current->since_ns == 0)
+        return;
+    /* Mostly nobody has waited meanwhile, and the rest of the record is as it was. */
+    if (wait->seen != atomic_load_explicit(&member_me->wait.number, memory_order_relaxed) ||
+        current->word != 0)
+        publish(current);
+    else {
+        renumber(&member_me->wait);
+        atomic_store_explicit(&member_me->wait.kind, current->kind, memory_order_release);
+    }
+}
+
+const char *wait_phrase(uint32_t kind)
+{
+    switch ((enum wait_kind)kind) {
+    case WAIT_LOCK:
+    case WAIT_INNER:
+        return "for a lock or critical region";
+    case WAIT_WORKERS:
+        return "for workers of a map or parallel call";
+    case WAIT_ROOM:
+        return "until the caller of the map has taken earlier results";
+    case WAIT_ITEM:
+        return "until the caller of the map has made the next item";
+    case WAIT_CALL:
+        return "for the next map of its pool";
+    case WAIT_BARRIER:
+        return "in the barrier or collective";
+    case WAIT_ORDERED:
+        return "for the turn of an ordered region";
+    case WAIT_MEETING:
+        return "for all ranks to join the job";
+    case WAIT_OUTPUT:
+        return "until the launcher takes what was printed";
+    case WAIT_LOOP:
+        return "for ranks behind it in earlier loops, before the loop";
+    case WAIT_COUNTER:
+        return "for a counter";
+    case WAIT_TIMED:
+        return "for a lock or counter, for some time only,";
+    case WAIT_RECEIVE:
+        return "for a message";
+    case WAIT_SEND:
+        return "until another rank receives";
+    default:
+        return "for another";
+    }
+}
+
+void wait_whom_text(uint32_t kind, int rank, char *text, size_t bytes)
+{
+    static const char *const phrases[][2] = {
+        [WAIT_LOCK] = {"", " has it"},    [WAIT_INNER] = {"", " has it"}, [WAIT_ORDERED] = {"", " is before"},
+        [WAIT_LOOP] = {"", " is behind"}, [WAIT_RECEIVE] = {"from ", ""}, [WAIT_SEND] = {"to ", ""}};
+
+    text[0] = '\0';
+    if (rank >= 0 && kind < sizeof phrases / sizeof *phrases && phrases[kind][0] != NULL)
+        snprintf(text, bytes, " (%srank %d%s)", phrases[kind][0], rank, phrases[kind][1]);
 }

@@ -14,13 +14,15 @@
  *
  * The invariant: a waiter looks at its condition again after each step, and no step is unbounded, so that a
  * lost wake-up, whatever caused it, costs at most WAIT_PARK_NS. From the second stage on the wait is
- * published in the waiter's member slot: what, where, since when, for whom.
+ * published in the waiter's member slot: what, where, since when, for whom; and once it has slept, on which
+ * word, and while that is what.
  */
 #ifndef MEMORY_WAIT_H
 #define MEMORY_WAIT_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /*
@@ -30,6 +32,8 @@
 #define WAIT_PAUSES  50
 #define WAIT_YIELDS  30
 #define WAIT_PARK_NS 50000000u
+
+struct member_shared;
 
 enum wait_kind {
     WAIT_NOTHING,
@@ -46,8 +50,16 @@ enum wait_kind {
     WAIT_COUNTER, /* for a counter to come to a value; whom: nobody in particular */
     WAIT_TIMED,   /* for a lock or a counter, but not for ever */
     WAIT_RECEIVE, /* for a message; whom: its sender, or nobody in particular */
-    WAIT_SEND     /* until a message is received, or has room; whom: its receiver */
+    WAIT_SEND,    /* until a message is received, or has room; whom: its receiver */
+    WAIT_INNER,   /* for a lock of the library's own, which nobody has while it waits for another thing */
+    WAIT_LAUNCHER /* the launcher's own processes: they do nothing for others but see to the dead */
 };
+
+/* What a wait of that kind is, behind "waiting" or "waits": "in the barrier or collective". */
+const char *wait_phrase(uint32_t kind);
+
+/* And for which rank, to be put behind the place: " (from rank 1)"; "" for waits that are not for one, or rank -1. */
+void wait_whom_text(uint32_t kind, int rank, char *text, size_t bytes);
 
 struct wait {
     enum wait_kind kind;
@@ -55,7 +67,11 @@ struct wait {
     const char *where; /* "file:line", or NULL */
     uint64_t since_ns; /* 0: not published yet */
     uint64_t until_ns; /* when it is given up; 0: never */
+    uint64_t word;     /* what it sleeps on, and while it is what; 0: it has not slept yet */
+    uint32_t seen;
     unsigned steps;
+    uint32_t next_park_ns; /* how long the next sleep may be; 0: WAIT_PARK_NS */
+    bool is_condemned;     /* it is known that nobody will ever end it, and its team has failed with that */
     struct wait
         *outer; /* the wait that this one interrupts: a master that waits for workers waits for locks too */
 };
@@ -114,6 +130,32 @@ bool wait_pause_longer(struct wait *wait);
  * Returns false where nobody woke it in all that time, or who is waited for is gone: it is time to look.
  */
 bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *sleepers);
+
+/* What wait_park() publishes, for waits that sleep by other means. */
+void wait_sleeps_on(struct wait *wait, const void *word, uint32_t seen);
+
+/*
+ * The same for the calling thread's wait for workers, which sleeps in a call of the system's, on no word. Before
+ * what has ended that sleep leads to anything, wait_acts() says so.
+ */
+#define WAIT_OUTSIDE 1u /* in place of a word: no futex lies there */
+void wait_sleeps_outside(void);
+void wait_acts(void);
+
+/*
+ * A wait that has been published is interrupted by a function of the user: until wait_resume(), in the same
+ * thread, the record says that this member does not wait. Stays interrupted where the function does not come
+ * back; wait_end() of the outer wait ends both.
+ */
+void wait_interrupt(struct wait *wait);
+void wait_resume(struct wait *wait);
+
+/*
+ * For the floors above, which know of teams: called when a wait is published, to say in the member's slot for
+ * which team it is; and by a waiter whom nobody woke in all of a sleep, to look whether anybody ever will.
+ */
+extern void (*wait_telling)(struct member_shared *me);
+extern void (*wait_watching)(struct wait *wait);
 
 /* Says that the wait is over, and the outer one, if any, goes on. In reverse order of the beginnings. */
 void wait_end(struct wait *wait);

@@ -210,6 +210,8 @@ static bool wait_until(struct sharedmem_background *call, uint64_t deadline_ns)
     if (!call->is_started || !is_ours(call))
         return true;
     wait_begin(&wait, WAIT_WORKERS, call->options.where, 0);
+    if (deadline_ns != UINT64_MAX)
+        wait_limit(&wait, deadline_ns);
     wait_publish(&wait);
     for (;;) {
         uint64_t now = clock_monotonic_ns();

@@ -198,8 +198,12 @@ static void close_map(struct map *map)
 static int call_user(struct map *map, sharedmem_function *function, size_t i, void *result)
 {
     struct team_shared *before = stop_enter(map->crew.team);
-    int code = crew_call(function, i, result, map->options.context, &map->user_error);
+    struct wait within;
+    int code;
 
+    wait_interrupt(&within);
+    code = crew_call(function, i, result, map->options.context, &map->user_error);
+    wait_resume(&within);
     stop_leave(before);
     crew_check_self(&map->crew);
     return code;
@@ -208,12 +212,15 @@ static int call_user(struct map *map, sharedmem_function *function, size_t i, vo
 static uint64_t tell_progress(struct map *map, bool is_last)
 {
     struct team_shared *before;
+    struct wait within;
     uint64_t next;
 
     if (map->options.progress == NULL)
         return WAIT_PARK_NS;
     before = stop_enter(map->crew.team);
+    wait_interrupt(&within);
     next = map_tell_progress(&map->progress, &map->options, is_last);
+    wait_resume(&within);
     crew_check_self(&map->crew);
     stop_leave(before);
     if (map->progress.error.kind != SHAREDMEM_ERROR_NONE && !map->crew.failed) {

@@ -57,6 +57,7 @@ struct sharedmem_pool {
     unsigned long long modules; /* loaded when the workers were forked */
     _Atomic bool is_used;
     bool is_whole;        /* all workers are there */
+    bool is_quiet;        /* nothing happened in all of the master's last sleep */
     uint32_t next_worker; /* the one that is being forked */
     struct crew *crew;    /* whose deaths are told, in a call */
 };
@@ -91,6 +92,7 @@ static void wait_for_call(struct pool_worker_shared *line, const char *where)
         atomic_store_explicit(&line->sleeps, 1, memory_order_relaxed);
         /* Pairs with the fence in wait_wake(): either that sees the sleeper, or this the call. */
         atomic_thread_fence(memory_order_seq_cst);
+        wait_sleeps_on(&wait, &line->call, last);
         futex_wait(&line->call, last, IDLE_NS);
         atomic_store_explicit(&line->sleeps, 0, memory_order_relaxed);
     }
@@ -344,6 +346,7 @@ void pool_end_call(sharedmem_pool *pool)
 static int open_call(struct crew *crew)
 {
     crew->pool->crew = crew;
+    crew->pool->is_quiet = false;
     crew->team->crowd = placement_crowd(crew->pool->plan, crew->team->size);
     return 0;
 }
@@ -388,7 +391,10 @@ static bool tell_done(struct crew *crew)
     return any;
 }
 
-/* Looks for a while before it sleeps: short calls are done by then. */
+/*
+ * Looks for a while before it sleeps: short calls are done by then. Not where it slept in vain: a wait that begins
+ * anew would look to others as if something moved (team/deadlock.h).
+ */
 static bool look_for_done(struct crew *crew)
 {
     struct wait wait;
@@ -405,12 +411,13 @@ static void wait_for_any(struct crew *crew, uint64_t timeout_ns)
 {
     sharedmem_pool *pool = crew->pool;
 
-    if (timeout_ns > 0 && look_for_done(crew))
+    if (timeout_ns > 0 && !pool->is_quiet && look_for_done(crew))
         return;
     atomic_store_explicit(&pool->shared->master_sleeps, 1, memory_order_relaxed);
     /* Pairs with the fence in say_done(). */
     atomic_thread_fence(memory_order_seq_cst);
-    if (supervise_wait(&pool->children, are_all_done(pool->shared) ? 0 : timeout_ns, note_end, pool))
+    pool->is_quiet = !supervise_wait(&pool->children, are_all_done(pool->shared) ? 0 : timeout_ns, note_end, pool);
+    if (!pool->is_quiet)
         doorbell_clear(&pool->doorbell);
     atomic_store_explicit(&pool->shared->master_sleeps, 0, memory_order_relaxed);
     tell_done(crew);

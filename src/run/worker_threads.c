@@ -9,6 +9,7 @@
 #include "host/clock.h"
 #include "host/openmp.h"
 #include "memory/memory.h"
+#include "memory/wait.h"
 #include "run/escape.h"
 #include "run/placement.h"
 #include "run/worker.h"
@@ -106,7 +107,13 @@ static void sleep_until_rung(const struct crew *crew, uint64_t timeout_ns)
     struct timespec timeout = clock_timespec(timeout_ns);
     struct pollfd polled = {.fd = crew->doorbell->fd, .events = POLLIN};
 
-    if (ppoll(&polled, 1, &timeout, NULL) > 0)
+    int n_ready;
+
+    wait_sleeps_outside();
+    n_ready = ppoll(&polled, 1, &timeout, NULL);
+    if (n_ready != 0)
+        wait_acts();
+    if (n_ready > 0)
         doorbell_clear(crew->doorbell);
 }
 

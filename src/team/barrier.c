@@ -43,11 +43,25 @@ static void list_waiting(const struct team_place *place, uint32_t missing, struc
         if (rank != missing && waits_too(place, rank))
             seen[number / 64] |= (uint64_t)1 << number % 64;
     }
-    text_ranges_begin(waiting);
-    for (uint32_t number = 0; number < team_root(team)->size; number++) {
-        if ((seen[number / 64] >> number % 64 & 1) != 0)
-            text_ranges_add(waiting, number);
+    text_ranges_of_set(waiting, seen, team_root(team)->size);
+}
+
+void barrier_list_missing(const struct team_shared *team, struct text_ranges *missing)
+{
+    uint64_t set[MEMBER_SLOTS / 64] = {0};
+    uint32_t latest = arrived(team, 0);
+
+    for (uint32_t rank = 1; rank < team->size; rank++) {
+        if (!has_come_to(latest, arrived(team, rank)))
+            latest = arrived(team, rank);
     }
+    for (uint32_t rank = 0; rank < team->size; rank++) {
+        uint32_t number = team_root_rank(team, rank) % MEMBER_SLOTS;
+
+        if (!has_come_to(arrived(team, rank), latest))
+            set[number / 64] |= (uint64_t)1 << number % 64;
+    }
+    text_ranges_of_set(missing, set, MEMBER_SLOTS);
 }
 
 /*

@@ -35,6 +35,11 @@ int barrier_meet_and(struct team_place *place, const char *where, barrier_finish
 void barrier_arrive(struct team_place *place);
 int barrier_wait(struct team_place *place, const char *where);
 
+struct text_ranges;
+
+/* The ranks, by their numbers in the outermost team, that others wait for in a barrier of team; none where nobody is. */
+void barrier_list_missing(const struct team_shared *team, struct text_ranges *missing);
+
 /* For calls that may not be made between the halves: an uncaught usage error, -1 with errno EPERM. */
 int barrier_refuse(const char *call, const char *where);
 

@@ -185,6 +185,9 @@ int critical_enter(const char *name, const char *where)
     case 0:
         held_took(lock, where);
         return 0;
+    case ECANCELED:
+        errno = ECANCELED;
+        return -1;
     default:
         errno = EDEADLK;
         return -1;

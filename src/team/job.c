@@ -13,6 +13,7 @@
 #include "memory/heap.h"
 #include "memory/memory.h"
 #include "memory/recover.h"
+#include "memory/wait.h"
 #include "team/check.h"
 #include "team/loop.h"
 #include "team/ordered.h"
@@ -163,6 +164,15 @@ struct team_place *job_current_of_rank(const char *where)
 }
 
 /* ---- In the launcher ---- */
+
+void job_launcher_waits(void)
+{
+    static struct wait wait;
+
+    wait_forget();
+    wait_begin(&wait, WAIT_LAUNCHER, NULL, 0);
+    wait_publish(&wait);
+}
 
 int job_create(uint32_t n_ranks, uint64_t heap_bytes, uint32_t crowd, char job[ATTACH_JOB_BYTES],
                sharedmem_error *error)

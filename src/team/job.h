@@ -53,6 +53,12 @@ _Noreturn void job_leave_failed(int status);
 int job_create(uint32_t n_ranks, uint64_t heap_bytes, uint32_t crowd, char job[ATTACH_JOB_BYTES],
                sharedmem_error *error);
 
+/*
+ * The calling process, a member, is the launcher's: those who look for deadlocks need not mind it (deadlock.h).
+ * Again in a forked child that became one.
+ */
+void job_launcher_waits(void);
+
 /* The job's team; NULL where job_create() has not been called. */
 struct team_shared *job_team(void);
 

@@ -16,6 +16,7 @@
 #include "memory/memory.h"
 #include "memory/wait.h"
 #include "team/critical.h"
+#include "team/deadlock.h"
 #include "team/held.h"
 #include "team/sync.h"
 #include "team/team.h"
@@ -110,6 +111,8 @@ static int end_lock(struct lock_shared *lock, int code, bool *owner_died, const 
         return sync_misused(where, EDEADLK, "mutex",
                             "this member has locked it already, and would wait for itself for ever; "
                             "or it was never zeroed, as by sharedmem_new(sharedmem_mutex, 1)");
+    case ECANCELED:
+        return deadlock_end_lock(where);
     default:
         errno = code;
         return -1;

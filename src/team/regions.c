@@ -12,6 +12,7 @@
 #include "team/check.h"
 #include "team/collective.h"
 #include "team/critical.h"
+#include "team/deadlock.h"
 #include "team/job.h"
 #include "team/ordered.h"
 #include "team/printed.h"
@@ -55,6 +56,8 @@ __attribute__((noinline)) static int critical_begin(const char *name, const char
         return misused(where, EDEADLK, "critical",
                        "the caller of this map or parallel call is in it, and waits for its workers; call it "
                        "outside of the region, or give the region another name");
+    case ECANCELED:
+        return deadlock_end_lock(where);
     case ENOSPC:
         return misused(where, ENOSPC, "critical",
                        "there are 255 names already; names are not meant to be made up at run time");

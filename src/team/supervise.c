@@ -8,6 +8,7 @@
 #include "host/openmp.h"
 #include "memory/member.h"
 #include "memory/recover.h"
+#include "memory/wait.h"
 
 /*
  * How often children are asked whether they have ended, where that cannot be polled; and where it can, but
@@ -112,6 +113,7 @@ static void reap(struct supervise *set, struct supervise_child *child,
         return;
     }
     set->n_running--;
+    wait_acts();
     end_membership(child);
     openmp_clear_after(child->process.pid);
     ended(child, argument);
@@ -194,10 +196,14 @@ static bool wait_for_events(struct supervise *set, uint64_t timeout_ns)
     uint64_t longest = longest_sleep(set);
     struct timespec timeout = clock_timespec(timeout_ns < longest ? timeout_ns : longest);
     nfds_t n = fill_polled(set);
+    int n_ready;
 
-    if (ppoll(set->polled, n, &timeout, NULL) >= 0) {
+    wait_sleeps_outside();
+    n_ready = ppoll(set->polled, n, &timeout, NULL);
+    if (n_ready != 0)
+        wait_acts();
+    if (n_ready >= 0)
         return note_ready(set);
-    }
     forget_ready(set);
     /* A signal is as good as an early wake-up. Else, no memory or RLIMIT_NOFILE lowered meanwhile: without a
      * rest the caller would spin. */

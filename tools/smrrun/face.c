@@ -14,7 +14,7 @@
 /* What a keeper that was killed left behind has this long to end. */
 #define END_NS 10000000000u
 
-/* Passed to the keeper, as long as the launcher was not started with them ignored. */
+/* Passed to the keeper, as long as the launcher was not started with them ignored; SIGQUIT always. */
 static const int passed[] = {SIGHUP,  SIGINT,   SIGQUIT, SIGTERM,   SIGUSR1,
                              SIGUSR2, SIGWINCH, SIGALRM, SIGVTALRM, SIGPROF};
 #define N_PASSED (sizeof passed / sizeof *passed)
@@ -93,7 +93,7 @@ static void install_handlers(const struct face *face)
         struct sigaction before;
 
         sigaction(passed[i], NULL, &before);
-        if (before.sa_handler != SIG_IGN)
+        if (before.sa_handler != SIG_IGN || passed[i] == SIGQUIT)
             sigaction(passed[i], &action, NULL);
     }
     /* What cannot be written is told as an error. */

@@ -18,6 +18,7 @@
 #include "smrrun/keeper_state.h"
 #include "smrrun/report.h"
 #include "smrrun/start.h"
+#include "team/job.h"
 #include "team/shortage.h"
 
 void keeper_say(const struct keeper *keeper, const char *format, ...)
@@ -234,6 +235,8 @@ void keeper_run(void *argument)
     descendants_adopt();
     /* What ranks leave locked is taken from them by a member, and the face is another. */
     keeper.has_memory = job->memory_fd >= 0 && memory_enter(NULL) == 0;
+    if (keeper.has_memory)
+        job_launcher_waits();
     events = open_events(&keeper);
     if (events < 0 || supervise_init(&keeper.ranks, (uint32_t)job->plan->n_ranks, events) != 0) {
         keeper_say(&keeper, "cannot start: %s", strerror(errno));

@@ -43,17 +43,27 @@ static void end_by_signal(struct keeper *keeper, int signal)
         setsid();
 }
 
+/* Whether the launcher was started with it ignored, as a shell does for what it puts in the background. */
+static bool was_ignored(int signal)
+{
+    struct sigaction action;
+
+    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+/* In the background it only reports: Ctrl-\ is then meant for another. */
 static void report_or_quit(struct keeper *keeper)
 {
+    bool ends = !was_ignored(SIGQUIT);
     uint64_t now = clock_monotonic_ns();
 
-    if (keeper->quit_ns != 0 && now - keeper->quit_ns < QUIT_AGAIN_NS) {
+    if (ends && keeper->quit_ns != 0 && now - keeper->quit_ns < QUIT_AGAIN_NS) {
         keeper_end_all(keeper, 128 + SIGQUIT);
         return;
     }
     keeper->quit_ns = now;
-    keeper_say(keeper,
-               "after %.1f s; once more within 2 s ends the job:", (double)(now - keeper->begun_ns) * 1e-9);
+    keeper_say(keeper, "after %.1f s%s:", (double)(now - keeper->begun_ns) * 1e-9,
+               ends ? "; once more within 2 s ends the job" : "");
     report_states(keeper->job->channel, &keeper->ranks, keeper->has_memory);
 }
 
@@ -175,7 +185,7 @@ void keeper_forward_signals(struct keeper *keeper, uint64_t now)
 
 /*
  * All but stops, which must not stop who supervises, and what the launcher was started with ignored (nohup):
- * a blocked signal comes even so.
+ * a blocked signal comes even so. SIGQUIT is heard, for a report.
  */
 void keeper_choose_signals(sigset_t *heard)
 {
@@ -185,9 +195,7 @@ void keeper_choose_signals(sigset_t *heard)
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         sigdelset(heard, never[i]);
     for (int signal = 1; signal < NSIG; signal++) {
-        struct sigaction action;
-
-        if (signal != SIGCHLD && sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+        if (signal != SIGCHLD && signal != SIGQUIT && was_ignored(signal))
             sigdelset(heard, signal);
     }
 }

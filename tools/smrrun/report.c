@@ -9,47 +9,23 @@
 #include "host/clock.h"
 #include "memory/claim.h"
 #include "memory/member.h"
+#include "memory/segment.h"
 #include "memory/wait.h"
 #include "smrrun/channel.h"
+#include "team/barrier.h"
 #include "team/job.h"
+#include "team/team.h"
 
-/* What a rank does, as far as it says and the system knows. */
+/* What a rank, or a worker of one, does, as far as it says and the system knows. */
 struct doing {
     uint32_t rank;
-    char what[160];    /* "waiting in the barrier or collective at heat.c:88" */
+    pid_t pid;     /* a worker's: of its thread */
+    uint32_t kind; /* enum wait_kind */
+    bool is_worker;
+    char what[480];    /* "waiting in the barrier or collective at heat.c:88" */
     uint64_t since_ns; /* 0: not known */
     bool is_told;
 };
-
-static const char *place_of(uint32_t kind)
-{
-    switch ((enum wait_kind)kind) {
-    case WAIT_LOCK:
-        return "waiting for a lock or critical region";
-    case WAIT_WORKERS:
-        return "waiting for workers of a map or parallel call";
-    case WAIT_BARRIER:
-        return "waiting in the barrier or collective";
-    case WAIT_ORDERED:
-        return "waiting for the turn of an ordered region";
-    case WAIT_MEETING:
-        return "waiting for all ranks to join the job";
-    case WAIT_OUTPUT:
-        return "waiting until the launcher takes what was printed";
-    case WAIT_LOOP:
-        return "waiting for ranks behind it in earlier loops, before the loop";
-    case WAIT_COUNTER:
-        return "waiting for a counter";
-    case WAIT_TIMED:
-        return "waiting for a lock or counter, for some time only,";
-    case WAIT_RECEIVE:
-        return "waiting for a message";
-    case WAIT_SEND:
-        return "waiting until another rank receives";
-    default:
-        return "waiting";
-    }
-}
 
 /* The rank that member is; -1: none of the job's, a worker say. */
 static int rank_of(uint32_t member)
@@ -63,109 +39,184 @@ static int rank_of(uint32_t member)
     return -1;
 }
 
-/* For whom, where that is one rank. Who is missing in a barrier stands in a line of its own. */
-static void say_whom(uint32_t kind, uint32_t whom, char *text, size_t size)
+/* The team that member waits in, if the segment has it as a whole; else NULL. A rank may have overwritten it. */
+static const struct team_shared *team_of(const struct member_shared *member)
 {
-    static const char *const phrases[][2] = {[WAIT_LOCK] = {"", " has it"},
-                                             [WAIT_ORDERED] = {"", " is before"},
-                                             [WAIT_LOOP] = {"", " is behind"},
-                                             [WAIT_RECEIVE] = {"from ", ""},
-                                             [WAIT_SEND] = {"to ", ""}};
-    bool is_known = kind < sizeof phrases / sizeof *phrases && phrases[kind][0] != NULL;
-    int rank = is_known ? rank_of(whom) : -1;
+    uint64_t offset = atomic_load_explicit(&member->team, memory_order_relaxed);
+    const struct team_shared *team;
 
-    text[0] = '\0';
-    if (rank >= 0)
-        snprintf(text, size, " (%srank %d%s)", phrases[kind][0], rank, phrases[kind][1]);
+    if (offset == 0 || offset % 64 != 0 || offset > segment_size - sizeof *team)
+        return NULL;
+    team = segment_at(offset);
+    return team->size > 0 && team->size < MEMBER_SLOTS && team_sub_bytes(team->size) <= segment_size - offset
+               ? team
+               : NULL;
 }
 
-static void say_wait(struct doing *doing, uint32_t kind, const char *where, uint32_t whom, uint64_t since_ns)
+/* Of a wait in a barrier: who is missing. */
+static void say_missing(const struct member_shared *member, char *text, size_t size)
 {
-    char named[40];
+    const struct team_shared *team = team_of(member);
+    struct text_ranges missing;
 
-    say_whom(kind, whom, named, sizeof named);
-    snprintf(doing->what, sizeof doing->what, "%s%s%.39s%s", place_of(kind), where[0] != '\0' ? " at " : "",
-             where, named);
+    if (team == NULL)
+        return;
+    barrier_list_missing(team, &missing);
+    if (missing.n > 0)
+        snprintf(text, size, " (rank%s %s %s missing)", missing.n > 1 ? "s" : "", missing.text,
+                 missing.n > 1 ? "are" : "is");
+}
+
+static void say_wait(struct doing *doing, uint32_t kind, const char *where, const char *whom,
+                     uint64_t since_ns)
+{
+    snprintf(doing->what, sizeof doing->what, "waiting %s%s%.39s%.280s", wait_phrase(kind),
+             where[0] != '\0' ? " at " : "", where, whom);
+    doing->kind = kind;
     doing->since_ns = since_ns;
 }
 
-static void say_code(struct doing *doing, pid_t pid, bool has_joined)
+static bool is_stopped(char state)
+{
+    return state == 'T' || state == 't';
+}
+
+static char state_of(pid_t tid)
 {
     struct process_look look;
-    const char *how;
 
-    switch (process_look(pid, &look) == 1 ? look.state : 0) {
-    case 'R':
+    return process_look(tid, &look) == 1 ? look.state : 0;
+}
+
+static void say_code(struct doing *doing, pid_t tid, bool has_joined)
+{
+    char state = state_of(tid);
+    const char *how = "asleep";
+
+    if (state == 'R')
         how = "running";
-        break;
-    case 'T':
-    case 't':
+    else if (is_stopped(state))
         how = "stopped";
-        break;
-    case 'D':
+    else if (state == 'D')
         how = "waiting for a device or file";
-        break;
-    default:
-        how = "asleep";
-        break;
-    }
     snprintf(doing->what, sizeof doing->what, "%s in own code%s", how, has_joined ? "" : ", not joined");
 }
 
-/* What a rank that has joined says of its wait. Returns false where it says nothing. */
-static bool say_member(struct doing *doing, uint32_t rank)
+static pid_t thread_of(const struct member_shared *member)
 {
-    uint32_t member = atomic_load_explicit(&job_team()->ranks[rank].member, memory_order_acquire);
-    const struct member_wait_shared *wait;
-    uint32_t kind;
+    return (pid_t)(uint32_t)atomic_load_explicit(&member->owner, memory_order_acquire);
+}
 
-    if (member == 0)
-        return false;
-    wait = &member_slot(member)->wait;
-    kind = atomic_load_explicit(&wait->kind, memory_order_acquire);
+/* What a member says of its wait. Returns false where it does not wait. */
+static bool say_member(struct doing *doing, const struct member_shared *member)
+{
+    const struct member_wait_shared *wait = &member->wait;
+    uint32_t kind = atomic_load_explicit(&wait->kind, memory_order_acquire);
+    char whom[280] = "";
+
     if (kind == WAIT_NOTHING)
         return false;
-    say_wait(doing, kind, wait->where, atomic_load_explicit(&wait->whom, memory_order_relaxed),
-             atomic_load_explicit(&wait->since_ns, memory_order_relaxed));
+    if (kind == WAIT_BARRIER)
+        say_missing(member, whom, sizeof whom);
+    else
+        wait_whom_text(kind, rank_of(atomic_load_explicit(&wait->whom, memory_order_relaxed)), whom,
+                       sizeof whom);
+    say_wait(doing, kind, wait->where, whom, atomic_load_explicit(&wait->since_ns, memory_order_relaxed));
+    if (is_stopped(state_of(thread_of(member))))
+        strncat(doing->what, ", and stopped", sizeof doing->what - strlen(doing->what) - 1);
     return true;
+}
+
+/* The member that the rank is, if it has joined; else NULL. */
+static const struct member_shared *member_of(uint32_t rank)
+{
+    uint32_t member = atomic_load_explicit(&job_team()->ranks[rank].member, memory_order_acquire);
+
+    return member != 0 ? member_slot(member) : NULL;
 }
 
 static void look(struct doing *doing, const struct supervise_child *child, bool has_memory)
 {
     const struct claim_shared *claim = has_memory ? claim_of(child->rank) : NULL;
     uint32_t state = has_memory ? atomic_load_explicit(&claim->state, memory_order_acquire) : CLAIM_FREE;
-    pid_t pid = child->process.pid;
+    const struct member_shared *member = state == CLAIM_JOINED ? member_of(child->rank) : NULL;
 
-    *doing = (struct doing){.rank = child->rank};
+    *doing = (struct doing){.rank = child->rank, .pid = child->process.pid};
+    if (claim != NULL && claim_owner_pid(claim) != 0)
+        doing->pid = claim_owner_pid(claim);
     if (state == CLAIM_MEETING)
-        say_wait(doing, WAIT_MEETING, claim->where, 0,
+        say_wait(doing, WAIT_MEETING, claim->where, "",
                  atomic_load_explicit(&claim->since_ns, memory_order_relaxed));
-    else if (state != CLAIM_JOINED || !say_member(doing, child->rank))
-        say_code(doing, claim != NULL && claim_owner_pid(claim) != 0 ? claim_owner_pid(claim) : pid,
-                 state == CLAIM_JOINED || !has_memory);
+    else if (member == NULL || !say_member(doing, member))
+        say_code(doing, doing->pid, state == CLAIM_JOINED || !has_memory);
 }
 
-/* Tells of the i'th, and of all later ones that do the same. */
-static void tell_group(int channel, struct doing *doings, uint32_t n, uint32_t i)
-{
-    struct text_ranges ranks;
-    uint64_t since_ns = doings[i].since_ns, now = clock_monotonic_ns();
-    char text[512], since[64] = "";
+/* ---- Lines ---- */
 
-    text_ranges_begin(&ranks);
+/* Tells of the i'th, and of all later ones that do the same: of ranks by their numbers, else by their pids. */
+static void tell_group(int channel, struct doing *doings, uint32_t n, uint32_t i, const char *who)
+{
+    struct text_ranges group;
+    uint64_t since_ns = doings[i].since_ns, now = clock_monotonic_ns();
+    char text[800], since[64] = "";
+
+    text_ranges_begin(&group);
     for (uint32_t k = i; k < n; k++) {
-        if (strcmp(doings[k].what, doings[i].what) != 0)
+        if (doings[k].is_told || strcmp(doings[k].what, doings[i].what) != 0)
             continue;
         doings[k].is_told = true;
-        text_ranges_add(&ranks, doings[k].rank);
+        text_ranges_add(&group, doings[k].is_worker ? (unsigned)doings[k].pid : doings[k].rank);
         if (doings[k].since_ns < since_ns)
             since_ns = doings[k].since_ns;
     }
     if (since_ns != 0 && now > since_ns)
         snprintf(since, sizeof since, ", for %.1f s", (double)(now - since_ns) * 1e-9);
-    snprintf(text, sizeof text, "smrrun:   rank%s %s: %s%s\n", ranks.n > 1 ? "s" : "", ranks.text,
+    snprintf(text, sizeof text, "smrrun:   %s%s %s: %s%s\n", who, group.n > 1 ? "s" : "", group.text,
              doings[i].what, since);
     channel_send_text(channel, text);
+}
+
+static void tell_groups(int channel, struct doing *doings, uint32_t n, const char *who)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (!doings[i].is_told)
+            tell_group(channel, doings, n, i, who);
+    }
+}
+
+/* Whether member works for the rank, as a thread or a child of its process. */
+static bool is_worker_of(const struct member_shared *member, const struct doing *rank)
+{
+    pid_t pid = atomic_load_explicit(&member->pid, memory_order_relaxed);
+    struct process_look seen;
+
+    if ((atomic_load_explicit(&member->state, memory_order_acquire) & 3) != MEMBER_LIVE ||
+        member == member_of(rank->rank))
+        return false;
+    return pid == rank->pid || (process_look(pid, &seen) == 1 && seen.parent == rank->pid);
+}
+
+/* Tells of the workers that a rank waits for, by their pids; of threads by the system's numbers of those. */
+static void tell_workers(int channel, const struct doing *rank)
+{
+    uint32_t n_used = member_slots_used(), n = 0;
+    struct doing *doings = calloc(n_used + 1, sizeof *doings);
+    char who[64];
+
+    for (uint32_t slot = 1; doings != NULL && slot <= n_used; slot++) {
+        const struct member_shared *member = member_numbered(slot);
+        struct doing *doing = &doings[n];
+
+        if (!is_worker_of(member, rank))
+            continue;
+        *doing = (struct doing){.is_worker = true, .pid = thread_of(member)};
+        if (!say_member(doing, member))
+            say_code(doing, doing->pid, true);
+        n++;
+    }
+    snprintf(who, sizeof who, "worker of rank %u, pid", rank->rank);
+    tell_groups(channel, doings, n, who);
+    free(doings);
 }
 
 void report_states(int channel, const struct supervise *ranks, bool has_memory)
@@ -184,9 +235,10 @@ void report_states(int channel, const struct supervise *ranks, bool has_memory)
         else
             text_ranges_add(&ended, ranks->children[i].rank);
     }
+    tell_groups(channel, doings, n, "rank");
     for (uint32_t i = 0; i < n; i++) {
-        if (!doings[i].is_told)
-            tell_group(channel, doings, n, i);
+        if (doings[i].kind == WAIT_WORKERS)
+            tell_workers(channel, &doings[i]);
     }
     if (ended.n > 0) {
         snprintf(text, sizeof text, "smrrun:   rank%s %s: ended well\n", ended.n > 1 ? "s" : "", ended.text);

@@ -178,6 +178,7 @@ int start_memory(struct keeper_job *job, char *message, size_t size)
     if (job->memory_fd >= 0) {
         snprintf(job->memory, sizeof job->memory, "%s", job_text);
         note_outputs(job);
+        job_launcher_waits();
         return 0;
     }
     snprintf(job->memory, sizeof job->memory, "!smrrun: %.500s", error.message);
