@@ -248,22 +248,49 @@ static double read_number(int fd)
     return length > 0 ? strtod(text, NULL) : BENCH_FAILED;
 }
 
+/* Starts a job, and reads the number that it prints. Returns what waitpid(2) says of it. */
+static int ask(const struct command *command, double *answer)
+{
+    int fds[2];
+    pid_t pid;
+
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        die("pipe");
+    pid = job_spawn(command->argv, fds[1], -1);
+    close(fds[1]);
+    *answer = read_number(fds[0]);
+    close(fds[0]);
+    return job_wait(pid);
+}
+
 double job_ask(enum job_launcher launcher, int np, const char *question, uint64_t ops)
 {
     struct command command;
     double answer;
-    int fds[2], status;
-    pid_t pid;
+    int status;
 
     if (!is_here(launcher))
         return BENCH_ABSENT;
-    if (pipe2(fds, O_CLOEXEC) != 0)
-        die("pipe");
     make_command(&command, launcher, np, question, ops);
-    pid = job_spawn(command.argv, fds[1], -1);
-    close(fds[1]);
-    answer = read_number(fds[0]);
-    close(fds[0]);
-    status = job_wait(pid);
+    status = ask(&command, &answer);
     return status == 0 ? answer : failure(launcher, status);
+}
+
+double job_end(enum job_launcher launcher, int np, const char *question)
+{
+    struct command command;
+    double failed_ns, end_ns;
+    int status, kept = dup(STDERR_FILENO), nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    if (!is_here(launcher))
+        return BENCH_ABSENT;
+    make_command(&command, launcher, np, question, 0);
+    job_pause();
+    dup2(nowhere, STDERR_FILENO);
+    status = ask(&command, &failed_ns);
+    end_ns = (double)spin_now_ns();
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    close(nowhere);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 3 ? end_ns - failed_ns : failure(launcher, status);
 }

@@ -35,6 +35,12 @@ double job_time(enum job_launcher launcher, int np, const char *question);
 /* Runs a job of np ranks that does ops operations. Returns the number that it prints, or as job_time(). */
 double job_ask(enum job_launcher launcher, int np, const char *question, uint64_t ops);
 
+/*
+ * Runs a job of np ranks that fails. Returns the nanoseconds from then, as the failing rank has printed it by
+ * spin_now_ns(), to its end; or as job_time(). What it says of its failure is dropped.
+ */
+double job_end(enum job_launcher launcher, int np, const char *question);
+
 /* ---- What they are made of ---- */
 
 #define JOB_NOWHERE (-1)

@@ -15,6 +15,8 @@
  *     smrrun -n 4 bench/rank shared:1000 100       where they and the results are shared, of each rank its own
  *     smrrun -n 4 bench/rank common:1000 100       where all mean the same shared results
  *
+ *     smrrun -n 16 bench/rank fail                 once all have met rank 1 prints what its clock says, and fails
+ *     bench/rank cores                             looks what the machine has, as smrrun must
  *     bench/rank floor FD RANKS                    one of RANKS that bench/launch starts without smrrun: they
  *                                                  meet twice, in the memory behind FD
  */
@@ -41,6 +43,19 @@ static int join(void)
 {
     sharedmem_init();
     sharedmem_finalize();
+    return EXIT_SUCCESS;
+}
+
+/* The others wait for it, and would for ever. */
+static int fail(void)
+{
+    sharedmem_barrier();
+    if (sharedmem_rank() == 1) {
+        printf("%.17g\n", (double)spin_now_ns());
+        fflush(stdout);
+        _exit(3);
+    }
+    sharedmem_barrier();
     return EXIT_SUCCESS;
 }
 
@@ -260,6 +275,10 @@ int main(int argc, char **argv)
         return answer(time_allreduce(question, count, strtoul(argv[2], NULL, 10)));
     if (argc == 2 && strcmp(question, "join") == 0)
         return join();
+    if (argc == 2 && strcmp(question, "fail") == 0)
+        return fail();
+    if (argc == 2 && strcmp(question, "cores") == 0)
+        return sharedmem_cpu_count() < 1;
     if (argc == 3 && strcmp(question, "barrier") == 0)
         return answer(time_barrier(strtoul(argv[2], NULL, 10)));
     if (argc == 3 && strcmp(question, "all_double") == 0)
@@ -278,6 +297,6 @@ int main(int argc, char **argv)
         return answer(time_move(question, strtoul(argv[2], NULL, 10)));
     if (argc == 4 && strcmp(question, "floor") == 0)
         return floor_member(atoi(argv[2]), (uint32_t)strtoul(argv[3], NULL, 10));
-    fprintf(stderr, "usage: rank join | QUESTION OPERATIONS | floor FD RANKS\n");
+    fprintf(stderr, "usage: rank join | fail | cores | QUESTION OPERATIONS | floor FD RANKS\n");
     return 2;
 }

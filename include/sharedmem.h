@@ -1093,8 +1093,8 @@ SHAREDMEM_API void sharedmem_team_leave(sharedmem_team *team);
  * is used again when all have. A rank that has given it back is gone for those that wait for it there, and passed
  * over in ordered regions.
  *
- * team: NULL does nothing; one that the caller is in is an uncaught usage error (EPERM). In a parallel call it is
- *   given back before the call ends, by the rank that got it.
+ * team: NULL does nothing; one that the caller is in is an uncaught usage error (EPERM), also from a map or parallel
+ *   call within. In a parallel call it is given back before the call ends, by the rank that got it.
  * Does not block. Keeps errno.
  * Source: MPI_Comm_free.
  */
@@ -1574,7 +1574,9 @@ SHAREDMEM_API int sharedmem_recv_at(void *data, size_t bytes, int source, int ta
 /*
  * Sends one message and receives another, both at once: ranks that exchange data, or pass them on in a ring, need
  * not think of who sends first. Arguments and errors are those of the two calls; out and in share no memory. It may
- * send any length to itself. Where what comes is too long, and a handler returns, the message out is sent still.
+ * send any length to itself. Where what comes is too long, and a handler returns, the message out is sent still; but
+ * not one of more than 64 KiB to itself, which nobody would receive. Where it receives another message in place of
+ * that, and has no other threads, that is an uncaught error (EDEADLK).
  */
 SHAREDMEM_API int sharedmem_sendrecv_at(const void *out, size_t out_bytes, int dest, int out_tag, void *in,
                                         size_t in_bytes, int source, int in_tag, sharedmem_status *status,

@@ -16,11 +16,13 @@ library_sources = \
 	src/base/thread_room.c src/base/thread_room.h \
 	src/base/version.c \
 	src/host/affinity.c src/host/affinity.h \
-	src/host/binding.c src/host/binding.h src/host/binding_plan.c \
+	src/host/binding.c src/host/binding.h src/host/binding_layout.c src/host/binding_layout.h src/host/binding_plan.c \
+	src/host/binding_speeds.c src/host/binding_speeds.h \
 	src/host/cgroup.c src/host/cgroup.h \
 	src/host/clock.c src/host/clock.h \
 	src/host/cpu_count.c src/host/cpu_count.h \
 	src/host/crash.c src/host/crash.h src/host/crash_text.c \
+	src/host/crash_objects.c src/host/crash_objects.h \
 	src/host/descendants.c src/host/descendants.h \
 	src/host/domain.c src/host/domain.h \
 	src/host/doorbell.c src/host/doorbell.h \
@@ -34,10 +36,11 @@ library_sources = \
 	src/host/caller.c src/host/caller.h src/host/pc.c src/host/pc.h \
 	src/host/pages.c src/host/pages.h src/host/pages_huge.c \
 	src/host/peer_memory.c src/host/peer_memory.h \
-	src/host/process.c src/host/process.h src/host/process_end.c src/host/process_look.c \
+	src/host/process.c src/host/process.h src/host/process_end.c src/host/process_look.c src/host/process_twin.c \
 	src/host/rendezvous.c src/host/rendezvous.h \
 	src/host/symbols.c src/host/symbols.h src/host/symbols_read.c src/host/symbols_read.h \
 	src/host/terminal.c src/host/terminal.h \
+	src/host/speeds.c src/host/speeds.h \
 	src/host/topology.c src/host/topology.h \
 	src/memory/allocate.c \
 	src/memory/array.c src/memory/array.h \
@@ -93,7 +96,6 @@ library_sources = \
 	src/team/seed.c \
 	src/team/shortage.c src/team/shortage.h \
 	src/team/slice.c src/team/slice.h \
-	src/team/stage.c src/team/stage.h \
 	src/team/stream.c src/team/stream.h \
 	src/team/split.c \
 	src/team/subteam.c src/team/subteam.h \
@@ -101,6 +103,7 @@ library_sources = \
 	src/team/sync.c src/team/sync.h \
 	src/team/team.c src/team/team.h \
 	src/team/team_array.c \
+	src/team/windows.c src/team/windows.h \
 	src/run/array_fill.c \
 	src/run/background.c \
 	src/run/calls.c src/run/calls.h \

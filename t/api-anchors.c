@@ -411,9 +411,13 @@ static void test_row(size_t r)
     int schedules = rows[r].with != 0 ? SHAREDMEM_STATIC : SHAREDMEM_GUIDED;
 
     for (backend = SHAREDMEM_PROCESSES; backend <= backends; backend++) {
-        for (schedule = SHAREDMEM_GUIDED; schedule <= schedules; schedule++)
+        for (schedule = SHAREDMEM_GUIDED; schedule <= schedules; schedule++) {
+            /* There each child takes a second: each backend has one, so that each row meets all three. */
+            if (test_under_valgrind() && rows[r].with == EACH && (backend + schedule) % 3 != 0)
+                continue;
             test_ok(holds_in_time(rows[r].holds), "backend %d, schedule %d: %s", backend, schedule,
                     rows[r].name);
+        }
     }
 }
 

@@ -156,7 +156,7 @@ static bool map_all_sizes(const struct way *way, const struct kind *kind)
 {
     static const size_t ns[] = {0, 1, 2, 3, 1000}, chunks[] = {0, 1, 3, 1000};
     static const int nps[] = {1, 2, 3, 7, 16, 64};
-    size_t step = test_under_valgrind() ? 2 : 1, turn = 0;
+    size_t step = test_under_valgrind() ? 3 : 1, turn = 0;
     bool good = true;
 
     for (size_t n = 0; n < COUNT_OF(ns); n++) {

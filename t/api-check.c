@@ -73,6 +73,12 @@ static void other_op(size_t rank)
     sharedmem_all_double_at(1, is_last(rank) ? SHAREDMEM_SUM : SHAREDMEM_MAX, is_last(rank) ? FIRST : SECOND);
 }
 
+static void other_level(size_t rank)
+{
+    sharedmem_team_free(sharedmem_team_split_by_at(is_last(rank) ? SHAREDMEM_BY_L3 : SHAREDMEM_BY_PACKAGE,
+                                                   is_last(rank) ? FIRST : SECOND));
+}
+
 static void other_dtype(size_t rank)
 {
     sharedmem_team_empty_at(is_last(rank) ? SHAREDMEM_FLOAT64 : SHAREDMEM_INT32, 1, (int64_t[]){10},
@@ -259,6 +265,10 @@ static const struct {
     {other_root, "another root", {"root 1 at " FIRST, "root 0 at " SECOND, "the same root"}, 0},
     {other_size, "another size", {"100 bytes at " FIRST, "50 bytes at " SECOND, "the same size"}, 0},
     {other_op, "another op", {"(SUM) at " FIRST, "(MAX) at " SECOND, "the same op"}, 0},
+    {other_level,
+     "another level",
+     {"level 2 (BY_L3) at " FIRST, "level 3 (BY_PACKAGE) at " SECOND, "the same level"},
+     0},
     {other_dtype, "another dtype", {"(float64) at " FIRST, "(int32) at " SECOND, "the same dtype"}, 0},
     {other_room, "another size of a block", {"80 bytes at " FIRST, "40 bytes at " SECOND}, 0},
     {forgotten, "a forgotten barrier", {"all_double at " FIRST, "barrier at " SECOND}, 0},
@@ -545,6 +555,7 @@ static void test_alone(void)
 int main(void)
 {
     static const int backends[] = {SHAREDMEM_PROCESSES, SHAREDMEM_THREADS};
+    size_t n_nps = COUNT_OF(nps) - test_under_valgrind(), step = test_under_valgrind() ? 2 : 1;
 
     test_begin(120);
     setenv("SHAREDMEM_CHECK", "1", 1);
@@ -555,9 +566,10 @@ int main(void)
     }
     setenv("SHAREDMEM_HEAP", "64M", 1);
     for (size_t b = 0; b < COUNT_OF(backends); b++) {
-        for (size_t k = 0; k < COUNT_OF(mistakes); k++)
-            test_mistake(k, nps[(k + b) % COUNT_OF(nps)], backends[b]);
-        for (size_t i = 0; i < COUNT_OF(nps); i++) {
+        /* Under valgrind, where each takes a second, in turn by the one or the other. */
+        for (size_t k = test_under_valgrind() ? b : 0; k < COUNT_OF(mistakes); k += step)
+            test_mistake(k, nps[(k + b) % n_nps], backends[b]);
+        for (size_t i = 0; i < n_nps; i += step) {
             test_mistake(0, nps[i], backends[b]);
             for (size_t k = 0; k < COUNT_OF(right); k++) {
                 /* Threads of a forked process are more than the thread sanitizer knows. */

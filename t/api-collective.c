@@ -184,7 +184,7 @@ static int mix(size_t rank, void *result, void *context)
 
 static void test_mix(int np)
 {
-    unsigned n = test_under_valgrind() ? 20 : np > 8 ? 300 : 3000;
+    unsigned n = test_under_valgrind() ? 20 : np > 8 || test_address_sanitized() ? 300 : 3000;
 
     run(np, mix, &n, "thousands of calls in turn");
 }
@@ -216,12 +216,12 @@ static int bcast_sizes(size_t rank, void *result, void *context)
     static const size_t sizes[] = {0, 1, 8, 31, 4096, (1 << 20) + 1};
     bool few = test_under_valgrind();
     unsigned size = (unsigned)sharedmem_size(), step = size > (few ? 2u : 8u) ? size / 3 : 1;
-    size_t most = (size_t)(few ? 3 : 10) << 20;
+    size_t most = few ? (1 << 20) + 1 : (size_t)10 << 20;
     unsigned char *private = malloc(most), *own = sharedmem_malloc(most);
 
     (void)result;
     (void)context;
-    for (size_t s = 0; s < COUNT_OF(sizes); s++) {
+    for (size_t s = 0; s < COUNT_OF(sizes) - few; s++) {
         for (unsigned root = 0; root < size; root += step) {
             bcast_once((unsigned)rank, private, sizes[s], root);
             bcast_once((unsigned)rank, own, sizes[s], root);

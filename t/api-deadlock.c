@@ -67,6 +67,11 @@ static void test_map(const struct deadlock *one, sharedmem_map_options options, 
     check_error(sharedmem_map_with(&options, sizeof options), &error, one->name, way);
 }
 
+static void say_nothing(const sharedmem_progress *progress, void *context)
+{
+    (void)progress, (void)context;
+}
+
 static void test_maps(const struct deadlock *one)
 {
     sharedmem_pool *pool = sharedmem_pool_create(one->size, NULL);
@@ -75,6 +80,7 @@ static void test_maps(const struct deadlock *one)
     if (!test_thread_sanitized()) {
         test_map(one, (sharedmem_map_options){.backend = SHAREDMEM_PROCESSES}, "a map over processes");
         test_map(one, (sharedmem_map_options){.pool = pool}, "a map over a pool");
+        test_map(one, (sharedmem_map_options){.progress = say_nothing}, "a map that tells of its progress");
     }
     sharedmem_pool_destroy(pool);
 }

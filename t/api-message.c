@@ -201,6 +201,107 @@ static void test_own(void)
     test_int(1, uncaught, "alone, what it has not sent: uncaught");
 }
 
+/* ---- Large ones to itself that come to nothing ---- */
+
+#define LARGE 200000u
+
+static const struct own_row {
+    const char *name;
+    size_t room;
+    int in_tag;
+    bool is_before; /* a small one with in_tag was sent before */
+    bool is_shared;
+    int code;
+    const char *says;
+} own_rows[] = {
+    {"too long", 1000, 5, false, false, EMSGSIZE, "with tag 5 has 200000 bytes, and there is room for 1000"},
+    {"too long, shared", 1000, 5, false, true, EMSGSIZE, "with tag 5 has 200000 bytes"},
+    {"too long, any tag", 1000, SHAREDMEM_ANY_TAG, false, false, EMSGSIZE, "there is room for 1000"},
+    {"another is too long", 10, 6, true, false, EMSGSIZE, "with tag 6 has 40 bytes, and there is room for 10"},
+    {"another comes", LARGE, 6, true, false, EDEADLK, "sendrecv: rank 0 sends 200000 bytes to itself with tag 5"},
+    {"another never comes", LARGE, 6, false, false, EDEADLK, "rank 0 waits for a message from itself"},
+};
+
+/* Nothing of the call is left: what is sent to itself afterwards comes, small and large. */
+static void check_after(const char *name, char *data, char *in)
+{
+    sharedmem_status status;
+    int is_there = sharedmem_iprobe(SHAREDMEM_ANY_SOURCE, 5, NULL);
+
+    test_int(0, is_there, "%s: nothing is left", name);
+    data[LARGE - 1] = 7;
+    test_int(0, sharedmem_sendrecv(data, LARGE, 0, 5, in, LARGE, 0, 5, &status), "%s: the next one", name);
+    test_ok(status.bytes == LARGE && in[LARGE - 1] == 7, "%s: the next one comes", name);
+}
+
+static void test_own_row(const struct own_row *row)
+{
+    char *data = row->is_shared ? sharedmem_calloc(1, LARGE) : calloc(1, LARGE), *in = calloc(1, LARGE);
+
+    uncaught = 0;
+    if (row->is_before)
+        sharedmem_send(data, 40, 0, 6);
+    errno = 0;
+    test_int(-1, sharedmem_sendrecv(data, LARGE, 0, 5, in, row->room, 0, row->in_tag, NULL), "to itself, %s", row->name);
+    test_int(row->code, errno, "%s: errno", row->name);
+    test_int(1, uncaught, "%s: uncaught", row->name);
+    test_has(row->says, last.message, "%s: says so", row->name);
+    if (row->is_before && row->code == EMSGSIZE)
+        test_int(0, sharedmem_recv(in, LARGE, 0, 6, NULL), "%s: that one stays", row->name);
+    check_after(row->name, data, in);
+    free(in);
+    if (row->is_shared)
+        sharedmem_free(data);
+    else
+        free(data);
+}
+
+/* All blocks from 1 MiB down to the size of a channel, that there still are. Returns the chain of them. */
+static void **fill_heap(void)
+{
+    static const size_t sizes[] = {1 << 20, 65536, 16384, 4096, 2048, 1152};
+    void **chain = NULL, **next;
+
+    for (size_t i = 0; i < MESSAGES_COUNT_OF(sizes); i++) {
+        while ((next = sharedmem_malloc(sizes[i])) != NULL) {
+            *next = (void *)chain;
+            chain = next;
+        }
+    }
+    return chain;
+}
+
+/* A team of one whose heap has no room for a channel, but for streams; again and again. Then all is well. */
+static int without_memory(size_t rank, void *result, void *context)
+{
+    char *data = sharedmem_calloc(1, LARGE), *in = calloc(1, LARGE);
+    void *kept[12], **chain;
+
+    (void)rank;
+    (void)result;
+    (void)context;
+    for (int i = 0; i < 12; i++)
+        kept[i] = sharedmem_malloc(i < 8 ? 128 : 8);
+    chain = fill_heap();
+    for (int i = 0; i < 12; i++)
+        sharedmem_free(kept[i]);
+    for (int k = 0; k < 5; k++) {
+        errno = 0;
+        test_int(-1, sharedmem_sendrecv(data, LARGE, 0, 1, in, LARGE, 0, 1, NULL), "no memory, %d", k);
+        test_int(ENOMEM, errno, "no memory, %d: errno", k);
+    }
+    while (chain != NULL) {
+        void **next = *chain;
+
+        sharedmem_free((void *)chain);
+        chain = next;
+    }
+    check_after("no memory", data, in);
+    sharedmem_free(data);
+    free(in);
+    return 0;
+}
+
 static void test_misuse(void)
 {
     static size_t sizes[] = {2, 48, 49, 60000, 100000};
@@ -216,6 +317,11 @@ static void test_misuse(void)
     /* The thread sanitizer has a thread of its own, which could send it, as far as one knows. */
     if (!test_thread_sanitized())
         test_own();
+    for (size_t i = 0; i < MESSAGES_COUNT_OF(own_rows); i++) {
+        if (!test_thread_sanitized() || own_rows[i].code != EDEADLK)
+            test_own_row(&own_rows[i]);
+    }
+    test_int(0, sharedmem_parallel(1, without_memory, NULL, .backend = SHAREDMEM_THREADS), "a heap without room");
     sharedmem_set_uncaught(sharedmem_uncaught);
     test_int(-1, sharedmem_map(2, item_sends, NULL, .backend = SHAREDMEM_SERIAL, .error = &error),
              "a message in a map");

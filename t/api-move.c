@@ -321,11 +321,12 @@ static void run(int np, int backend, sharedmem_function *body, const char *name)
 int main(void)
 {
     static const int nps[] = {1, 2, 3, 4, 5, 7, 16};
+    size_t few = test_under_valgrind();
 
     test_begin(120);
     shared = shared_block("1G", sizeof *shared);
     make_pattern();
-    for (size_t i = 0; i < COUNT_OF(nps); i++) {
+    for (size_t i = few; i < COUNT_OF(nps); i += 1 + few) {
         for (int backend = SHAREDMEM_PROCESSES; backend <= SHAREDMEM_THREADS; backend++) {
             if (backend == SHAREDMEM_PROCESSES && test_thread_sanitized())
                 continue;

@@ -305,7 +305,7 @@ static int reduce_by_map(size_t i, void *result, void *context)
 
 static void test_nested(const struct way *way)
 {
-    size_t rounds = test_under_valgrind() ? 1 : 3;
+    size_t rounds = test_under_valgrind() ? 1 : 3, n = test_under_valgrind() ? 3 : 6;
 
     for (size_t inner = 0; inner < N_WAYS; inner++) {
         bool good = true;
@@ -315,7 +315,7 @@ static void test_nested(const struct way *way)
         shared->way = inner;
         for (size_t round = 0; round < rounds; round++)
             good &= way_map(way, pool,
-                            &(sharedmem_map_options){.n = 6,
+                            &(sharedmem_map_options){.n = n,
                                                      .work = map_inside,
                                                      .np = 3,
                                                      .result_size = sizeof(uint64_t),

@@ -22,6 +22,9 @@ static const char *const kind_names[] = {"reduce", "allreduce", "scan", "exscan"
 /* Where a rank's in and out are. */
 enum memory { PRIVATE, PRIVATE_IN_PLACE, SHARED, SHARED_IN_PLACE, MIXED, COMMON, N_MEMORIES };
 
+/* Which ranks share an out, where some do and others have one of their own. */
+enum sharing { FIRST_TWO, LAST_TWO, ODD_AND_EVEN, ALL_BUT_FIRST, N_SHARINGS };
+
 /* What is combined: two ops, and functions on elements of several sizes. */
 struct elements {
     const char *name;
@@ -243,6 +246,94 @@ static void reduce_once(const struct run *run)
     put_back(in, is_in_shared(run));
 }
 
+/* ---- Outs that some share ---- */
+
+/* The first rank of those that have rank's out; itself: it has its own. */
+static int first_with_same(enum sharing sharing, int rank)
+{
+    switch (sharing) {
+    case FIRST_TWO:
+        return rank < 2 ? 0 : rank;
+    case LAST_TWO:
+        return rank == sharedmem_size() - 1 && rank > 0 ? rank - 1 : rank;
+    case ODD_AND_EVEN:
+        return rank % 2;
+    default:
+        return rank > 0 ? 1 : 0;
+    }
+}
+
+/*
+ * Each group's first rank adds to what it gets, as soon as it has it; another one that wrote the result later would
+ * undo that. Those with an out of their own have it in private memory by turns.
+ */
+static void share_once(enum sharing sharing, size_t count, int64_t **outs)
+{
+    const int rank = sharedmem_rank(), size = sharedmem_size(), first = first_with_same(sharing, rank);
+    int64_t *in = malloc(count * sizeof *in), *own = malloc(count * sizeof *own);
+    bool is_alone = first == rank;
+    int64_t *out = outs[first];
+    char text[100];
+
+    for (int other = 0; other < size; other++)
+        is_alone &= other == rank || first_with_same(sharing, other) != rank;
+    if (is_alone && rank % 2 == 0)
+        out = own;
+    for (size_t i = 0; i < count; i++)
+        in[i] = rank + (int64_t)i;
+    memset(own, 0, count * sizeof *own);
+    if (first == rank)
+        memset(outs[rank], 0, count * sizeof *in);
+    sharedmem_barrier();
+    sharedmem_allreduce(in, out, count, SHAREDMEM_INT64, SHAREDMEM_SUM);
+    if (first == rank)
+        out[0] += 1000000;
+    sharedmem_barrier();
+    snprintf(text, sizeof text, "%zu numbers, sharing %d: not its result in rank %d of %d", count, (int)sharing, rank,
+             size);
+    for (size_t i = 0; i < count; i++) {
+        if (out[i] != size * (size - 1) / 2 + size * (int64_t)i + (i == 0 ? 1000000 : 0))
+            note_wrong(wrong, text);
+    }
+    sharedmem_barrier();
+    free(in);
+    free(own);
+}
+
+static int share_some(size_t self, void *result, void *context)
+{
+    static const size_t counts[] = {1, 2, 100, 30000};
+    int64_t **outs = sharedmem_team_calloc((size_t)sharedmem_size(), sizeof *outs);
+
+    (void)result;
+    (void)context;
+    outs[self] = sharedmem_malloc(counts[COUNT_OF(counts) - 1] * sizeof **outs);
+    sharedmem_barrier();
+    for (int k = 0; k < (test_under_valgrind() ? 1 : 10); k++) {
+        for (size_t i = 0; i < COUNT_OF(counts) - (k > 0); i++) {
+            for (int sharing = FIRST_TWO; sharing < N_SHARINGS; sharing++)
+                share_once((enum sharing)sharing, counts[i], outs);
+        }
+    }
+    sharedmem_free(outs[self]);
+    sharedmem_barrier();
+    if (self == 0)
+        sharedmem_free(outs);
+    return 0;
+}
+
+static void test_shared_outs(int backend, const char *name)
+{
+    static const int nps[] = {2, 3, 5, 9};
+
+    for (size_t i = 0; i < COUNT_OF(nps); i++) {
+        wrong[0] = '\0';
+        test_int(0, sharedmem_parallel(nps[i], share_some, NULL, .backend = backend), "%d %s: outs that some share",
+                 nps[i], name);
+        test_str("", wrong, "%d %s: outs that some share, right", nps[i], name);
+    }
+}
+
 /* ---- Many calls ---- */
 
 static void reduce_all_ways(const struct elements *elements, size_t count)
@@ -302,8 +393,9 @@ static void test_teams(int backend, const char *name)
     /* Up to four meet by flags, more by a count. */
     static const int all_nps[][5] = {{1, 2, 4, 7, 16}, {2, 3, 4, 5, 16}};
     const int *nps = all_nps[backend == SHAREDMEM_THREADS];
+    size_t few = test_under_valgrind();
 
-    for (size_t i = 0; i < COUNT_OF(all_nps[0]); i++) {
+    for (size_t i = few; i < COUNT_OF(all_nps[0]); i += 1 + few) {
         const uint64_t before = blocks();
 
         wrong[0] = '\0';
@@ -311,6 +403,118 @@ static void test_teams(int backend, const char *name)
         test_str("", wrong, "%d %s: right", nps[i], name);
         test_int((long long)before, (long long)blocks(), "%d %s: no block is left", nps[i], name);
     }
+}
+
+/* ---- One rank's elements alone ---- */
+
+/* A number as an element of dtype. Returns how many bytes that has. */
+static size_t put_number(void *to, int32_t dtype, int number)
+{
+    const int64_t whole = number;
+    const float single = (float)number;
+    const double real = number;
+
+    memset(to, 0, 16);
+    if (dtype == SHAREDMEM_FLOAT32 || dtype == SHAREDMEM_COMPLEX64)
+        memcpy(to, &single, sizeof single);
+    else if (dtype == SHAREDMEM_FLOAT64 || dtype == SHAREDMEM_COMPLEX128)
+        memcpy(to, &real, sizeof real);
+    else
+        memcpy(to, &whole, sharedmem_itemsize(dtype)); /* of a little-endian machine, and 5 or -1 */
+    return sharedmem_itemsize(dtype);
+}
+
+/* What changes no element by op, which 5 is one of. */
+static int neutral(int32_t op)
+{
+    switch (op) {
+    case SHAREDMEM_PROD:
+    case SHAREDMEM_AND:
+        return 1;
+    case SHAREDMEM_MIN:
+    case SHAREDMEM_MAX:
+        return 5;
+    case SHAREDMEM_BAND:
+        return -1;
+    default:
+        return 0;
+    }
+}
+
+static bool has_op(int32_t dtype, int32_t op)
+{
+    if (dtype >= SHAREDMEM_COMPLEX64)
+        return op <= SHAREDMEM_PROD;
+    return dtype < SHAREDMEM_FLOAT32 || op < SHAREDMEM_BAND;
+}
+
+static void check_same(const char *result, const char *one, size_t bytes, int32_t dtype, int32_t op, const char *call)
+{
+    char text[120];
+
+    snprintf(text, sizeof text, "%s of dtype %d by op %d, %zu bytes: not what one rank alone gets", call, (int)dtype,
+             (int)op, bytes);
+    if (memcmp(result, one, bytes) != 0)
+        note_wrong(wrong, text);
+}
+
+/* Of 5 alone, and of 5 with a rank whose elements change nothing. */
+static void reduce_one_and_two(sharedmem_team *alone, size_t count, int32_t dtype, int32_t op)
+{
+    char *in = malloc((count + 1) * 16), *one = malloc((count + 1) * 16), *two = malloc((count + 1) * 16);
+    const size_t bytes = count * sharedmem_itemsize(dtype);
+
+    for (size_t i = 0, at = 0; i < count; i++)
+        at += put_number(in + at, dtype, 5);
+    SHAREDMEM_TEAM (alone) {
+        sharedmem_allreduce(in, one, count, dtype, op);
+        sharedmem_reduce(in, two, count, dtype, op, 0);
+        check_same(two, one, bytes, dtype, op, "reduce alone");
+        sharedmem_scan(in, two, count, dtype, op);
+        check_same(two, one, bytes, dtype, op, "scan alone");
+    }
+    sharedmem_exscan(in, two, count, dtype, op);
+    if (sharedmem_rank() == 1)
+        check_same(two, one, bytes, dtype, op, "exscan");
+    for (size_t i = 0, at = 0; i < count && sharedmem_rank() == 1; i++)
+        at += put_number(in + at, dtype, neutral(op));
+    sharedmem_scan(in, two, count, dtype, op);
+    check_same(two, one, bytes, dtype, op, "scan");
+    sharedmem_allreduce(in, two, count, dtype, op);
+    check_same(two, one, bytes, dtype, op, "allreduce");
+    free(in);
+    free(one);
+    free(two);
+}
+
+static int one_and_two(size_t rank, void *result, void *context)
+{
+    static const size_t counts[] = {1, 100, 40000};
+    sharedmem_team *alone = sharedmem_team_split((int)rank, 0);
+
+    (void)result;
+    (void)context;
+    for (size_t i = 0; i < COUNT_OF(counts); i++) {
+        for (int32_t dtype = SHAREDMEM_BOOL; dtype <= SHAREDMEM_COMPLEX128; dtype++) {
+            for (int32_t op = SHAREDMEM_SUM; op <= SHAREDMEM_BXOR; op++) {
+                if (has_op(dtype, op))
+                    reduce_one_and_two(alone, counts[i], dtype, op);
+            }
+        }
+    }
+    sharedmem_team_free(alone);
+    return 0;
+}
+
+static void test_one_and_two(int backend, const char *name)
+{
+    int value = 5;
+
+    wrong[0] = '\0';
+    test_int(0, sharedmem_parallel(2, one_and_two, NULL, .backend = backend), "2 %s: all ops, alone and not", name);
+    test_str("", wrong, "2 %s: the same alone", name);
+    test_ok(sharedmem_allreduce(&value, &value, 1, SHAREDMEM_INT32, SHAREDMEM_AND) == 0 && value == 1,
+            "5 by AND is 1, of a program alone");
 }
 
 /* ---- What is refused ---- */
@@ -381,6 +585,12 @@ int main(void)
     if (!test_thread_sanitized())
         test_teams(SHAREDMEM_PROCESSES, "processes");
     test_teams(SHAREDMEM_THREADS, "threads");
+    if (!test_thread_sanitized())
+        test_one_and_two(SHAREDMEM_PROCESSES, "processes");
+    test_one_and_two(SHAREDMEM_THREADS, "threads");
+    if (!test_thread_sanitized())
+        test_shared_outs(SHAREDMEM_PROCESSES, "processes");
+    test_shared_outs(SHAREDMEM_THREADS, "threads");
     test_refused();
     if (!test_thread_sanitized())
         test_map();

@@ -311,6 +311,40 @@ static int split_in_map(size_t i, void *result, void *context)
     return 0;
 }
 
+static int free_in_item(size_t i, void *result, void *context)
+{
+    (void)i;
+    (void)result;
+    REFUSED((sharedmem_team_free(context), errno = EPERM), EPERM, "team_free: this rank is in this team, around");
+    return 0;
+}
+
+/* A worker has a copy, which is its own. */
+static int free_in_worker(size_t i, void *result, void *context)
+{
+    int before = uncaught;
+
+    (void)i;
+    (void)result;
+    sharedmem_team_free(context);
+    check(uncaught == before, "a worker's copy");
+    return 0;
+}
+
+/* By a call within, of the rank that is in it. */
+static void free_within(sharedmem_team *team, int backend)
+{
+    SHAREDMEM_TEAM (team) {
+        check(sharedmem_map(1, free_in_item, .context = team, .backend = SHAREDMEM_SERIAL) == 0, "a serial map");
+        check(sharedmem_parallel(1, free_in_item, .context = team, .backend = backend) == 0, "a call of one");
+        if (backend == SHAREDMEM_THREADS)
+            check(sharedmem_map(2, free_in_item, .context = team, .np = 1, .backend = backend) == 0, "a thread");
+        else
+            check(sharedmem_map(1, free_in_worker, .context = team, .np = 2, .backend = backend) == 0, "a worker");
+    }
+    check(sharedmem_team_size(team) == 1, "it is gone");
+}
+
 static int misuse(size_t rank, void *result, void *context)
 {
     sharedmem_team *team = sharedmem_team_split(0, 0), *other = sharedmem_team_split(0, 1);
@@ -331,6 +365,7 @@ static int misuse(size_t rank, void *result, void *context)
             check(sharedmem_map(1, split_in_map, .np = 1) == 0, "another map");
             check(sharedmem_parallel(1, enter_in_worker, .context = team) == 0, "a call");
         }
+        free_within(alone, backend);
         misuse_halves();
     } else {
         sharedmem_barrier();

@@ -378,18 +378,18 @@ static void test_one_plan(struct topology_pu *pus, int n_pus, int n_cores, int n
     binding_plan_destroy(plan);
 }
 
-/* Machines that are not the same everywhere, written as topologies: os_index, core, L3, node, package. */
+/* Machines that are not the same everywhere, written as topologies: os_index, core, L3, node, package, speed. */
 static void test_uneven(void)
 {
     /* Two big cores with two processing units, four small ones. */
-    struct topology_pu hybrid[] = {{0, 0, 0, 0, 0}, {1, 0, 0, 0, 0}, {2, 1, 0, 0, 0}, {3, 1, 0, 0, 0},
-                                   {4, 2, 0, 0, 0}, {5, 3, 0, 0, 0}, {6, 4, 0, 0, 0}, {7, 5, 0, 0, 0}};
+    struct topology_pu hybrid[] = {{0, 0, 0, 0, 0, 0}, {1, 0, 0, 0, 0, 0}, {2, 1, 0, 0, 0, 0}, {3, 1, 0, 0, 0, 0},
+                                   {4, 2, 0, 0, 0, 0}, {5, 3, 0, 0, 0, 0}, {6, 4, 0, 0, 0, 0}, {7, 5, 0, 0, 0, 0}};
     /* The batch system gave five cores here and two there. */
-    struct topology_pu granted[] = {{2, 0, 0, 0, 0}, {3, 1, 0, 0, 0}, {4, 2, 0, 0, 0}, {5, 3, 0, 0, 0},
-                                    {6, 4, 0, 0, 0}, {9, 5, 1, 1, 1}, {11, 6, 1, 1, 1}};
+    struct topology_pu granted[] = {{2, 0, 0, 0, 0, 0}, {3, 1, 0, 0, 0, 0}, {4, 2, 0, 0, 0, 0}, {5, 3, 0, 0, 0, 0},
+                                    {6, 4, 0, 0, 0, 0}, {9, 5, 1, 1, 1, 0}, {11, 6, 1, 1, 1, 0}};
     /* The kernel counts siblings far apart. */
-    struct topology_pu siblings[] = {{0, 0, 0, 0, 0}, {4, 0, 0, 0, 0}, {1, 1, 0, 0, 0}, {5, 1, 0, 0, 0},
-                                     {2, 2, 1, 1, 1}, {6, 2, 1, 1, 1}, {3, 3, 1, 1, 1}, {7, 3, 1, 1, 1}};
+    struct topology_pu siblings[] = {{0, 0, 0, 0, 0, 0}, {4, 0, 0, 0, 0, 0}, {1, 1, 0, 0, 0, 0}, {5, 1, 0, 0, 0, 0},
+                                     {2, 2, 1, 1, 1, 0}, {6, 2, 1, 1, 1, 0}, {3, 3, 1, 1, 1, 0}, {7, 3, 1, 1, 1, 0}};
 
     test_one_plan(hybrid, 8, 6, 3, "0-3 4-5 6-7", "two kinds of cores");
     test_one_plan(hybrid, 8, 6, 2, "0-4 5-7", "two kinds of cores");

@@ -270,11 +270,11 @@ static void loops_far_ahead(int rank)
 }
 
 /* Ranks that are threads end in the middle, and cannot give back what they have: it is kept. */
+static sharedmem_team *_Atomic kept[64];
+static _Atomic unsigned n_kept;
+
 static sharedmem_team *keep(sharedmem_team *team)
 {
-    static sharedmem_team *_Atomic kept[64];
-    static _Atomic unsigned n_kept;
-
     return kept[n_kept++ % 64] = team;
 }
 

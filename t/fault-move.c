@@ -136,16 +136,13 @@ static int die_once(const struct test *test, int np, size_t who, unsigned long s
            (test_children() != 0);
 }
 
-/*
- * Until it comes to no step any more. A death is noticed after some 50 ms, and so not all steps of all
- * calls are tried: TEST_ROUNDS=1 does that.
- */
+/* Until it comes to no step any more. Under the address sanitizer, where a fork is dear, at every third. */
 static void die_everywhere(const struct test *test, int np)
 {
     size_t who = (size_t)np - 1;
     int wrong = 0, n_died = 0;
     bool died = true;
-    unsigned long next = getenv("TEST_ROUNDS") != NULL ? 1 : test_under_valgrind() ? 7 : 3;
+    unsigned long next = test_address_sanitized() ? 3 : 1;
 
     for (unsigned long step = 1 + test->call % next; step <= N_STEPS && died; step += next) {
         wrong += die_once(test, np, who, step, &died);
@@ -159,7 +156,7 @@ int main(void)
 {
     static const int nps[] = {2, MAX_RANKS}; /* the two ways of barriers */
 
-    test_begin(60);
+    test_begin(240);
     setenv("SHAREDMEM_HEAP", "64M", 1);
     shared = sharedmem_calloc(1, sizeof *shared);
     if (shared == NULL)

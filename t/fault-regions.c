@@ -147,7 +147,7 @@ static void test_region(enum region region, const char *name)
 {
     int right = 0, died = 0;
     unsigned seed = 7;
-    int rounds = test_under_valgrind() ? 10 : N_ROUNDS;
+    int rounds = test_under_valgrind() ? 10 : test_address_sanitized() ? N_ROUNDS / 3 : N_ROUNDS;
 
     for (int round = 0; round < rounds; round++) {
         int np = 2 + rand_r(&seed) % 7;

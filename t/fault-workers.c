@@ -318,7 +318,7 @@ static int count_rounds(void)
 
     if (text != NULL && atoi(text) > 0)
         return atoi(text);
-    return test_under_valgrind() ? 15 : N_ROUNDS;
+    return test_under_valgrind() ? 10 : test_address_sanitized() ? N_ROUNDS / 3 : N_ROUNDS;
 }
 
 int main(void)

@@ -74,6 +74,10 @@ check_failures() {
     step $job 3 "$rank" end free >out 2>err
     is "1 1 1" "$statuses" "an uncaught error"
     says "^sharedmem: .*rank.c:[0-9]*: sharedmem_free" "is told once"
+    step $job 3 "$rank" die-first >out 2>err
+    is "1 1 137" "$statuses" "a rank that is killed before it meets the others ends them"
+    says "^sharedmem: .*rank.c:[0-9]*: rank 2 has ended without joining the job" "is told once"
+    is 1 "$(grep -c '^sharedmem: ' err)" "once"
     step $job 2 env SLURM_LOCALID=5 "$rank" who >out 2>err
     is "rank 0 of 1 rank 0 of 1" "$(lines)" "variables that contradict each other: alone"
     ok "with a line that says which" grep -q 'SLURM_LOCALID=5 is not what srun sets; this process runs alone' err

@@ -1,11 +1,16 @@
 /* Which rank a process is by the variables of other launchers, as they were recorded, and with something wrong. */
 #include "memory/foreign.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/parse.h"
+#include "host/rendezvous.h"
+#include "sharedmem.h"
 #include "tap.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
@@ -37,6 +42,14 @@ static const struct {
      3,
      "slurm.17.3.2",
      ""},
+    {"a step as Slurm 22.05 sets it",
+     {STEP("1", "2"), "SLURM_GTIDS=0,1", "SLURM_STEP_NUM_TASKS=2"},
+     "srun",
+     1,
+     2,
+     "slurm.17.0.0",
+     ""},
+    {"a batch script that a step has handed in", {STEP("0", "2"), "SLURM_GTIDS=0"}, NULL, 0, 1, "", ""},
     {"a step of one task", {STEP("0", "1")}, NULL, 0, 1, "", ""},
     {"a batch script",
      {"SLURM_JOB_ID=17", "SLURM_NTASKS=2", "SLURM_LOCALID=0", "SLURM_PROCID=0"},
@@ -205,10 +218,59 @@ static void test_lists(void)
     }
 }
 
+/* ---- The lock of the meeting ---- */
+
+/* Child: rank 1 of a step, which says soon for whom it waits. */
+static void join_as_rank(int output)
+{
+    static const char *const step[] = {STEP("1", "2"), NULL};
+    char job[32];
+
+    set(step, true);
+    snprintf(job, sizeof job, "%d", (int)getppid());
+    setenv("SLURM_JOB_ID", job, 1);
+    dup2(output, STDERR_FILENO);
+    foreign_patience_ns = 1000000;
+    sharedmem_init();
+    _exit(0);
+}
+
+/* Who has the lock, this process, is named by who waits for it. */
+static void test_lock(void)
+{
+    char name[108], line[400] = "", pid[40];
+    ssize_t n = 0;
+    size_t at = 0;
+    int fds[2], lock;
+    pid_t child;
+
+    snprintf(name, sizeof name, "sharedmem/%u/slurm.%d.0.0/meet", (unsigned)geteuid(), (int)getpid());
+    snprintf(pid, sizeof pid, "rank 1 waits for process %d, ", (int)getpid());
+    lock = rendezvous_take(name);
+    test_ok(lock >= 0 && pipe(fds) == 0, "the lock is taken");
+    child = fork();
+    if (child == 0) {
+        close(lock);
+        join_as_rank(fds[1]);
+    }
+    close(fds[1]);
+    while (strchr(line, '\n') == NULL && at < sizeof line - 1 &&
+           (n = read(fds[0], line + at, sizeof line - 1 - at)) > 0)
+        at += (size_t)n;
+    test_has(pid, line, "who waits for it says for whom");
+    test_has("that srun has started", line, "and in which job");
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    close(lock);
+    close(fds[0]);
+}
+
 int main(void)
 {
     test_begin(20);
     test_rows();
     test_lists();
+    if (!test_thread_sanitized())
+        test_lock();
     return test_end();
 }

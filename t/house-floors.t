@@ -76,7 +76,7 @@ futex_outside_futex() {
 fork_outside_process() {
     code_outside "$1" \
         '(_?_?v?fork|_Fork|__?clone2?|clone3?|posix_spawnp?|popen|system|daemon|forkpty)[ 	]*\(|SYS_(v?fork|clone)' \
-        'src/host/process\.c'
+        'src/host/process(_twin)?\.c'
 }
 
 getenv_outside_env() {

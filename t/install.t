@@ -67,6 +67,7 @@ ok "the header" test -f "$prefix/include/sharedmem.h"
 ok "the shared library" test -f "$prefix/lib/libsharedmem.so"
 ok "no static library, which would show internal names" not test -e "$prefix/lib/libsharedmem.a"
 ok "the pkg-config file" test -f "$prefix/lib/pkgconfig/sharedmem.pc"
+ok "what bash completes" test -f "$prefix/share/bash-completion/completions/smrrun"
 ok "a manual page" test -n "$(find "$prefix/share/man" -name 'sharedmem.[1-9]')"
 
 write_program

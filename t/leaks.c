@@ -17,7 +17,7 @@
 #include "tap.h"
 
 #define N_ROUNDS  1000
-#define N_WARM_UP 50
+#define N_WARM_UP 48
 #define N_ITEMS   12
 
 /* As much as an allocator's habits make of it; a leak of a block a round is more. */
@@ -209,7 +209,7 @@ static int count_rounds(void)
 
     if (text != NULL && atoi(text) > 0)
         return atoi(text);
-    return test_under_valgrind() ? 30 : N_ROUNDS;
+    return test_under_valgrind() ? 3 * N_HOW : test_address_sanitized() ? N_ROUNDS / 4 : N_ROUNDS;
 }
 
 static void test_call(const char *name, int (*call)(void), int n_how)
@@ -217,7 +217,7 @@ static void test_call(const char *name, int (*call)(void), int n_how)
     int rounds = count_rounds(), failed;
     struct use before, after;
 
-    run(call, n_how, N_WARM_UP);
+    run(call, n_how, test_under_valgrind() ? 2 * N_HOW : N_WARM_UP);
     before = look();
     failed = run(call, n_how, rounds);
     after = look();

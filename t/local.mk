@@ -8,9 +8,13 @@ unit_tests = \
 	t/foreign.t \
 	t/binding_maps.t \
 	t/binding_plan.t \
+	t/binding_saved.t \
+	t/binding_speeds.t \
 	t/budget.t \
+	t/claim.t \
 	t/cpu_count.t \
 	t/crash.t \
+	t/crash-objects.t \
 	t/crash-text.t \
 	t/crash-users.t \
 	t/collective.t \
@@ -42,18 +46,28 @@ unit_tests = \
 	t/placed.t \
 	t/process.t \
 	t/process-look.t \
+	t/process-twin.t \
 	t/progress.t \
 	t/reduce.t \
 	t/schedule.t \
 	t/segment.t \
+	t/smrrun-advice.t \
 	t/smrrun-batch.t \
 	t/smrrun-channel.t \
+	t/smrrun-drawing.t \
+	t/smrrun-fuzz.t \
+	t/smrrun-core.t \
 	t/smrrun-line.t \
+	t/smrrun-manual.t \
 	t/smrrun-options.t \
 	t/smrrun-output.t \
 	t/smrrun-output-ranks.t \
 	t/smrrun-plan.t \
 	t/smrrun-program.t \
+	t/smrrun-selftest.t \
+	t/smrrun-wrap.t \
+	t/smrrun-stats.t \
+	t/smrrun-verdict.t \
 	t/spawn.t \
 	t/spawn-fds.t \
 	t/spawn-signals.t \
@@ -68,12 +82,22 @@ unit_tests = \
 t_heap_kill_checked_t_SOURCES = t/heap-kill.c
 t_heap_kill_checked_t_CPPFLAGS = $(AM_CPPFLAGS) -DHEAP_CHECKED
 
+t_smrrun_advice_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_advice_t_LDADD = $(tools_libraries)
 t_smrrun_batch_t_CPPFLAGS = $(tools_cppflags)
 t_smrrun_batch_t_LDADD = $(tools_libraries)
 t_smrrun_channel_t_CPPFLAGS = $(tools_cppflags)
 t_smrrun_channel_t_LDADD = $(tools_libraries)
+t_smrrun_drawing_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_drawing_t_LDADD = $(tools_libraries)
+t_smrrun_fuzz_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_fuzz_t_LDADD = $(tools_libraries)
+t_smrrun_core_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_core_t_LDADD = $(tools_libraries)
 t_smrrun_line_t_CPPFLAGS = $(tools_cppflags)
 t_smrrun_line_t_LDADD = $(tools_libraries)
+t_smrrun_manual_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_manual_t_LDADD = $(tools_libraries)
 t_smrrun_options_t_CPPFLAGS = $(tools_cppflags)
 t_smrrun_options_t_LDADD = $(tools_libraries)
 t_smrrun_output_t_CPPFLAGS = $(tools_cppflags)
@@ -84,15 +108,32 @@ t_smrrun_plan_t_CPPFLAGS = $(tools_cppflags)
 t_smrrun_plan_t_LDADD = $(tools_libraries)
 t_smrrun_program_t_CPPFLAGS = $(tools_cppflags)
 t_smrrun_program_t_LDADD = $(tools_libraries)
+t_smrrun_selftest_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_selftest_t_LDADD = $(tools_libraries)
+t_smrrun_wrap_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_wrap_t_LDADD = $(tools_libraries)
+t_smrrun_stats_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_stats_t_LDADD = $(tools_libraries)
+t_smrrun_verdict_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_verdict_t_LDADD = $(tools_libraries)
 # The whole launcher, on a terminal of its own; the tests in shell do the rest. Not for valgrind: there is nothing
 # of the library in it.
-launcher_tests = t/smrrun-tty.t
+launcher_tests = t/smrrun-fuzz-run.t t/smrrun-gdb.t t/smrrun-tty.t
+t_smrrun_gdb_t_LDADD = t/libtap.la -lpthread
+t_smrrun_fuzz_run_t_CPPFLAGS = $(tools_cppflags)
+t_smrrun_fuzz_run_t_LDADD = $(tools_libraries)
 t_smrrun_tty_t_LDADD = t/libtap.la -lpthread
 # What they run as ranks.
-check_PROGRAMS += t/rank t/rank-deadlock t/rank-move t/rank-soak t/rank-teams t/rank-threads
+check_PROGRAMS += t/rank t/rank-crash t/rank-deadlock t/rank-move t/rank-soak t/rank-teams t/rank-threads t/terminal
 t_rank_deadlock_SOURCES = t/rank-deadlock.c
 t_rank_deadlock_LDADD = libsharedmem.la -lpthread
 t_rank_deadlock_LDFLAGS = $(api_ldflags)
+# What tests in shell have as a terminal.
+t_terminal_SOURCES = t/terminal.c
+t_terminal_LDADD = t/libtap.la -lpthread
+t_rank_crash_SOURCES = t/rank-crash.c
+t_rank_crash_LDADD = libsharedmem.la -lpthread
+t_rank_crash_LDFLAGS = $(api_ldflags)
 t_rank_move_SOURCES = t/rank-move.c
 t_rank_move_LDADD = libsharedmem.la
 t_rank_move_LDFLAGS = $(api_ldflags)
@@ -330,16 +371,22 @@ shell_tests = \
 	t/openmp-clang.t \
 	t/loading.t \
 	t/foreign-launchers.t \
+	t/smrrun-anchors.t \
 	t/smrrun-bad.t \
 	t/smrrun-bind.t \
 	t/smrrun-check.t \
 	t/smrrun-soak.t \
 	t/smrrun-report.t \
 	t/smrrun-deadlock.t \
+	t/smrrun-debug.t \
+	t/smrrun-completion.t \
+	t/smrrun-crash.t \
 	t/smrrun-files.t \
 	t/smrrun-programs.t \
 	t/smrrun-fail.t \
+	t/smrrun-jobs.t \
 	t/smrrun-kill.t \
+	t/smrrun-limits.t \
 	t/smrrun-memory.t \
 	t/smrrun-messages.t \
 	t/smrrun-move.t \
@@ -347,15 +394,22 @@ shell_tests = \
 	t/smrrun-plugin.t \
 	t/smrrun-ranks.t \
 	t/smrrun-run.t \
+	t/smrrun-signals.t \
 	t/smrrun-teams.t \
 	t/smrrun-threads.t \
+	t/smrrun-volume.t \
 	t/smrrun-wrapped.t
 
-compiled_tests = $(unit_tests) $(launcher_tests) $(api_tests) $(long_tests) $(fault_tests)
+# The longest first, so that none is left to run alone at the end.
+compiled_tests = $(long_tests) $(fault_tests) $(unit_tests) $(launcher_tests) $(api_tests)
 check_PROGRAMS += $(compiled_tests)
 dist_check_SCRIPTS += $(shell_tests)
 TESTS += $(compiled_tests) $(shell_tests)
-EXTRA_DIST += t/array_model.h t/move.h t/tap.sh t/ways.h t/rank_threads.h t/array_refused.h t/cgroup.h t/crash.h t/deadlocks.h t/in_child.h t/look_alikes.h t/messages.h t/next_map.h t/shared_block.h t/uncaught.h t/whole.h t/spawn.h t/numeric.h t/pool.h t/smrrun-output.h t/smrrun.sh t/valgrind.supp t/machines t/topologies
+EXTRA_DIST += t/array_model.h t/array_refused.h t/binding_checks.h t/cgroup.h t/crash.h \
+	t/deadlocks.h t/in_child.h t/look_alikes.h t/machines t/messages.h t/move.h t/next_map.h \
+	t/numeric.h t/on_terminal.h t/pool.h t/rank_threads.h t/shared_block.h t/smrrun-output.h \
+	t/smrrun.sh t/smrrun_grammar.h t/spawn.h t/tap.sh t/terminal.h t/topologies t/uncaught.h \
+	t/valgrind.supp t/ways.h t/whole.h
 
 # Automake takes t/NAME.c for t/NAME.t, and LDADD, where nothing else is said.
 AM_DEFAULT_SOURCE_EXT = .c
@@ -401,3 +455,10 @@ VALGRIND = valgrind -q --error-exitcode=99 --leak-check=no --trace-children=no \
 check-valgrind: all
 	TEST_TIME_SCALE=$${TEST_TIME_SCALE-5} $(MAKE) $(AM_MAKEFLAGS) check TESTS='$(valgrind_tests)' \
 	  T_LOG_COMPILER='$(VALGRIND)'
+
+# distcheck builds all that is in the tarball, and runs all tests once more. This does the same, but runs only those
+# that depend on what lies where: those in shell, and those that read files of the source tree.
+.PHONY: check-dist
+check-dist:
+	tests=`cd $(srcdir) && grep -l '"srcdir"' t/*.c | sed 's/c$$/t/' | tr '\n' ' '` && \
+	  $(MAKE) $(AM_MAKEFLAGS) distcheck TESTS="$(shell_tests) $$tests"

@@ -210,7 +210,7 @@ static void find_sleeper(uint32_t id, enum member_state state)
 {
     struct member_shared *member = member_slot(id);
 
-    if (state == MEMBER_LIVE && atomic_load(&member->wait.kind) == WAIT_INNER &&
+    if (state == MEMBER_LIVE && atomic_load(&member->wait.kind) == WAIT_LOCK &&
         atomic_load(&member->wait.word) != 0 && atomic_load(&member->wait.whom) == member_my_id)
         atomic_fetch_add(&shared->ready, 1);
 }

@@ -383,6 +383,29 @@ static void a_team_takes_long(int rank)
     sharedmem_barrier();
 }
 
+/* The last one ends, and rank 0 alone waits for its turn: nobody else passes it over. */
+static void one_ends_before_its_turn(int rank)
+{
+    int last = sharedmem_size() - 1;
+    sharedmem_team *team = keep(sharedmem_team_split(0, 0));
+
+    sharedmem_barrier();
+    if (rank == last)
+        return;
+    SHAREDMEM_TEAM(team)
+    {
+        for (int k = 0; k < (rank == 0 ? 2 : 1); k++) {
+            SHAREDMEM_ORDERED
+            {
+            }
+        }
+        if (rank != 0)
+            expect(sharedmem_recv(NULL, 0, 0, 1, NULL) == 0);
+        for (int other = 1; rank == 0 && other < last; other++)
+            sharedmem_send(NULL, 0, other, 1);
+    }
+}
+
 static void a_root_comes_late(int rank)
 {
     int value = rank;
@@ -439,6 +462,7 @@ static const struct look_alike look_alikes[] = {
     {"a turn takes long", 4, a_turn_takes_long, false},
     {"a turn takes long inside", 4, a_turn_takes_long_inside, false},
     {"a team takes long", 4, a_team_takes_long, false},
+    {"one ends before its turn", 4, one_ends_before_its_turn, false},
     {"a root comes late", 4, a_root_comes_late, false},
     {"one sends late", 3, one_sends_late, false},
 };

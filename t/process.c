@@ -87,6 +87,34 @@ static void test_ends(void)
     }
 }
 
+#define MUCH ((size_t)48 << 20)
+
+/* Takes processor time and memory. */
+static void use_much(void *argument)
+{
+    volatile char *memory = malloc(MUCH);
+    struct rusage usage;
+
+    (void)argument;
+    for (size_t i = 0; memory != NULL && i < MUCH; i += 1024)
+        memory[i] = 1;
+    do
+        getrusage(RUSAGE_SELF, &usage);
+    while (usage.ru_utime.tv_sec == 0 && usage.ru_utime.tv_usec + usage.ru_stime.tv_usec < 30000);
+}
+
+static void test_use(void)
+{
+    struct process process;
+    struct process_end end = {.how = PROCESS_RUNS};
+
+    if (process_fork(&process, use_much, NULL) == 0)
+        await_end(&process, &end);
+    test_int(PROCESS_EXITED, end.how, "a child that uses much ends");
+    test_ok(end.use.user_ns + end.use.system_ns >= 20000000, "its processor time is known");
+    test_ok(end.use.peak_bytes >= MUCH, "and the most memory that it had");
+}
+
 static void leave_when_told(void *argument)
 {
     const int *pipe_ends = argument;
@@ -446,6 +474,7 @@ int main(void)
     test_parent_is_killed();
     test_thread_ends();
     test_fork_apart();
+    test_use();
     test_signal_names();
     test_int(fds, test_fds(), "no fd is left open");
     return test_end();

@@ -43,10 +43,77 @@ static int both_first(void)
     return sum == sharedmem_size() ? 0 : 1;
 }
 
+/* What each of the threads calls first of all. */
+#define FIRST_CALLS 7
+static pthread_barrier_t gate;
+static _Atomic int64_t n_wrong_first;
+
+static void *call_first(void *argument)
+{
+    int which = *(int *)argument, value = which;
+
+    pthread_barrier_wait(&gate);
+    switch (which) {
+    case 0:
+        n_wrong_first += sharedmem_all_int64(1, SHAREDMEM_SUM) != sharedmem_size();
+        break;
+    case 1:
+        n_wrong_first += sharedmem_init() != 0;
+        break;
+    case 2:
+        n_wrong_first += sharedmem_rank() < 0 || sharedmem_rank() >= sharedmem_size();
+        break;
+    case 3:
+        sharedmem_free(sharedmem_malloc(100));
+        break;
+    case 4:
+        SHAREDMEM_CRITICAL
+            value++;
+        break;
+    case 5:
+        n_wrong_first += sharedmem_iprobe(SHAREDMEM_ANY_SOURCE, 1, NULL) != 0;
+        break;
+    default:
+        n_wrong_first += sharedmem_send(&value, sizeof value, sharedmem_rank(), 7) != 0 ||
+                         sharedmem_recv(&value, sizeof value, sharedmem_rank(), 7, NULL) != 0 || value != which;
+    }
+    return NULL;
+}
+
+/* So many threads make the first calls at once, each another one. */
+static int all_first(void)
+{
+    pthread_t threads[FIRST_CALLS];
+    int which[FIRST_CALLS];
+
+    pthread_barrier_init(&gate, NULL, FIRST_CALLS);
+    for (int i = 0; i < FIRST_CALLS; i++) {
+        which[i] = i;
+        if (pthread_create(&threads[i], NULL, call_first, &which[i]) != 0)
+            exit(99);
+    }
+    for (int i = 0; i < FIRST_CALLS; i++)
+        pthread_join(threads[i], NULL);
+    return sharedmem_all_int64(n_wrong_first, SHAREDMEM_SUM) == 0 ? 0 : 1;
+}
+
 static void *join_job(void *unused)
 {
     sharedmem_init();
     return unused;
+}
+
+/* Of a job of one: a thread that has made no call yet ends the job while another one joins it. */
+static int finalize_while_joining(void)
+{
+    pthread_t thread;
+    int wrong = 0;
+
+    start(&thread, join_job);
+    for (int k = 0; k < 10000; k++)
+        wrong |= sharedmem_finalize() != 0;
+    pthread_join(thread, NULL);
+    return wrong | (sharedmem_finalize() != 0);
 }
 
 /* The thread that joined is gone when the others wait for the rank. */
@@ -300,6 +367,8 @@ static const struct {
     int (*run)(void);
 } modes[] = {
     {"both-first", both_first},
+    {"all-first", all_first},
+    {"finalize-while-joining", finalize_while_joining},
     {"joiner-ends", joiner_ends},
     {"main-ends", main_ends},
     {"busy", busy},

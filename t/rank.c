@@ -152,6 +152,18 @@ static int absent(char **arguments)
     return 0;
 }
 
+/* die-first: rank 2 knows that it is one, and is killed before it meets the others. */
+static int die_first(char **arguments)
+{
+    (void)arguments;
+    /* Once the others have found it: where it was the first, and alone, its death leaves no trace of it. */
+    if (rank == WHO)
+        sleep(1);
+    if (rank == WHO)
+        raise(SIGKILL);
+    return sharedmem_barrier();
+}
+
 /* wait [SUM]: all but rank 2 wait in a barrier, or a collective, for ever. */
 static int wait_for_ever(char **arguments)
 {
@@ -227,6 +239,25 @@ static int end(char **arguments)
     if (rank == WHO)
         return end_by(arguments[0]);
     sharedmem_barrier();
+    return 0;
+}
+
+/* end-all HOW: all ranks end so. */
+static int end_all(char **arguments)
+{
+    sharedmem_barrier();
+    return end_by(arguments[0]);
+}
+
+/* errors: two ranks have errors that nobody catches, one after the other. */
+static int errors(char **arguments)
+{
+    (void)arguments;
+    sharedmem_barrier();
+    if (rank == WHO)
+        sleep_ms(200);
+    if (rank >= WHO - 1)
+        end_by(rank == WHO ? "uncaught" : "free");
     return 0;
 }
 
@@ -762,8 +793,8 @@ static int close_exec(char **arguments)
 
 /* ---- Signals ---- */
 
-static const int counted[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
-static const char *const names[] = {"HUP", "INT", "TERM", "USR1", "USR2", "CONT", "WINCH"};
+static const int counted[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH, SIGTSTP};
+static const char *const names[] = {"HUP", "INT", "TERM", "USR1", "USR2", "CONT", "WINCH", "TSTP"};
 #define N_COUNTED (sizeof counted / sizeof *counted)
 
 static volatile sig_atomic_t counts[NSIG];
@@ -782,7 +813,22 @@ static bool has_come(void)
     return false;
 }
 
-/* signals [MS]: waits for a signal, and MS longer for others; then says how many of each came. */
+/* Makes the file PREFIX.RANK. */
+static void leave_file(const char *prefix)
+{
+    char path[4096];
+    int fd;
+
+    snprintf(path, sizeof path, "%s.%d", prefix, rank);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd >= 0)
+        close(fd);
+}
+
+/*
+ * signals [MS [PREFIX]]: waits for a signal, and MS longer for others; then says how many of each came, and makes
+ * the file PREFIX.RANK.
+ */
 static int count_signals(char **arguments)
 {
     struct sigaction action = {.sa_handler = count};
@@ -797,6 +843,8 @@ static int count_signals(char **arguments)
         if (counts[counted[i]] != 0)
             printf("rank %d: %s %d\n", rank, names[i], (int)counts[counted[i]]);
     }
+    if (arguments[0] != NULL && arguments[1] != NULL)
+        leave_file(arguments[1]);
     return 0;
 }
 
@@ -902,8 +950,11 @@ static const struct mode modes[] = {
     {"init", init},
     {"late", late},
     {"absent", absent},
+    {"die-first", die_first},
     {"wait", wait_for_ever},
     {"end", end},
+    {"end-all", end_all},
+    {"errors", errors},
     {"end-alone", end_alone},
     {"reductions", reductions},
     {"pointers", pointers},

@@ -79,6 +79,9 @@ check_programs() {
     is_refused 127 "no-such-program: not found in PATH" -n 4 no-such-program
     is_refused 127 "\\./none: not found" -n 4 ./none
     is_refused 127 "/none/of/it: not found" -n 4 /none/of/it
+    gives 127 "a name with characters that a terminal would obey" \
+        "$smrrun" -n 4 "$(printf 'no-such\033[2J\nprog')"
+    says "^smrrun: no-such\\?\\[2J prog: not found" "is told without them"
     mkdir folder
     is_refused 126 "folder: is a folder" -n 4 ./folder
     echo 'touch started' >plain
@@ -147,26 +150,21 @@ check_files() {
 
 # Processes of a user: root is not held by the limit, so it is another's, of whom nothing else may run.
 check_processes() {
-    user=$((60000 + $$ % 5000))
-    if [ "$(id -u)" != 0 ] || ! prlimit --nproc=1 setpriv --reuid "$user" --clear-groups \
-        test -x "$smrrun" 2>/dev/null; then
+    mkdir shared
+    cd shared || exit 1
+    if ! other_user; then
         skip "not root, or another user cannot use the build folder"
+        cd ..
         return
     fi
-    mkdir shared
-    chmod 777 shared
-    # The search for leaks needs a thread.
-    ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0
-    chmod 755 "$tap_temp" .
     for limit in 1 2 5 20; do
-        (cd shared && exec prlimit --nproc="$limit" setpriv --reuid "$user" --clear-groups \
-            "$smrrun" -n 30 sh -c ": >>started") >out 2>err
-        is 125 $? "ulimit -u $limit and 30 ranks"
+        gives 125 "ulimit -u $limit and 30 ranks" as_other --nproc=$limit "$smrrun" -n 30 sh -c ": >>started"
         says '^smrrun: 30 ranks are more than .*raise ulimit -u' "ulimit -u $limit and 30 ranks: one line"
-        ok "ulimit -u $limit and 30 ranks: nothing is started" not test -e shared/started
+        ok "ulimit -u $limit and 30 ranks: nothing is started" not test -e started
         none_left "ulimit -u $limit and 30 ranks: nothing is left"
-        rm -f shared/started
+        rm -f started
     done
+    cd ..
 }
 
 begin_smrrun 60

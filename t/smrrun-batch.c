@@ -1,22 +1,31 @@
 /* What batch systems grant: environments as they are inside of jobs, and malformed ones. */
 #include "smrrun/batch.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/env.h"
+#include "smrrun/hosts.h"
 #include "tap.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 #define HOST            "node7.cluster.org"
 
-/* Settings of a case. Of PBS_NODEFILE only the file's name in t/machines/batch is said. */
+/* What comes out. warning: a part of it; "": none. */
+struct grant {
+    const char *system;
+    int n_ranks, n_threads, n_cores, n_nodes;
+    const char *source, *warning;
+};
+
+/* Settings of a case. Of PBS_NODEFILE and PE_HOSTFILE only the file's name in t/machines/batch is said. */
 struct job {
     const char *name;
-    const char *settings[12];
-    struct batch expected; /* warning: a part of it; "": none */
+    const char *settings[20];
+    struct grant expected;
 };
 
 static char folder[4096];
@@ -34,7 +43,7 @@ static void set(const char *setting)
     const char *value = strchr(setting, '=') + 1;
 
     snprintf(name, sizeof name, "%.*s", (int)(value - setting - 1), setting);
-    if (strcmp(name, "PBS_NODEFILE") == 0 && value[0] != '/') {
+    if ((strcmp(name, "PBS_NODEFILE") == 0 || strcmp(name, "PE_HOSTFILE") == 0) && value[0] != '/') {
         snprintf(path, sizeof path, "%s//%s", folder, value); /* as Torque writes it */
         value = path;
     }
@@ -43,7 +52,7 @@ static void set(const char *setting)
 
 static void test_job(const struct job *job, const char *hostname)
 {
-    const struct batch *expected = &job->expected;
+    const struct grant *expected = &job->expected;
     struct batch batch;
 
     clear_environment();
@@ -106,6 +115,13 @@ static const struct job pbs_jobs[] = {
     {"an array job",
      {"PBS_JOBID=3[1].host", "PBS_NODEFILE=ppn2"},
      {"Torque", 2, 0, 2, 1, "PBS_NODEFILE", ""}},
+    {"procs=16: one slot all the same, as it was recorded",
+     {TORQUE, "PBS_ENVIRONMENT=PBS_BATCH", "PBS_NODEFILE=one-line", "PBS_NP=1", "PBS_NUM_NODES=1",
+      "PBS_NUM_PPN=1", "PBS_NODENUM=0", "PBS_VNODENUM=0", "PBS_TASKNUM=1", "PBS_WALLTIME=3600"},
+     {"Torque", 1, 0, 1, 1, "PBS_NODEFILE", ""}},
+    {"np of another node, in a job of one",
+     {TORQUE, "PBS_NODEFILE=ppn2", "PBS_NP=64"},
+     {"Torque", 2, 0, 2, 1, "PBS_NODEFILE", ""}},
     {"three hosts",
      {TORQUE, "PBS_NODEFILE=three-hosts", "PBS_NP=6", "PBS_NUM_NODES=3", "PBS_NUM_PPN=2"},
      {"Torque", 3, 0, 3, 3, "PBS_NODEFILE", ""}},
@@ -115,10 +131,11 @@ static const struct job pbs_jobs[] = {
      {"Torque", 3, 0, 3, 1, "PBS_NODEFILE", ""}},
     {"hosts by other names",
      {TORQUE, "PBS_NODEFILE=other-names", "PBS_NUM_PPN=4", "PBS_NP=8"},
-     {"Torque", 4, 0, 4, 2, "PBS_NUM_PPN", ""}},
+     {"Torque", 4, 0, 4, 2, "PBS_NUM_PPN",
+      "other-names does not name this host, node7.cluster.org; start smrrun on the job's hosts, or say -n"}},
     {"hosts by other names, no ppn",
      {TORQUE, "PBS_NODEFILE=other-names", "PBS_NP=8"},
-     {"Torque", 0, 0, 0, 2, "", ""}},
+     {"Torque", 0, 0, 0, 2, "", "does not name this host"}},
     {"blanks, capitals, no end", {TORQUE, "PBS_NODEFILE=untidy"}, {"Torque", 3, 0, 3, 1, "PBS_NODEFILE", ""}},
     {"hosts with names like ours",
      {TORQUE, "PBS_NODEFILE=like-named"},
@@ -185,6 +202,151 @@ static const struct job pbs_jobs[] = {
 };
 
 /* ---- Slurm ---- */
+
+/* As Slurm 22.05 sets them on a host with two cores, less what nobody reads; the host's name is ours here. */
+#define RECORDED(tasks, cores)                                                                               \
+    SLURM, "SLURM_JOB_NODELIST=node7", "SLURM_JOB_NUM_NODES=1", "SLURM_NNODES=1",                            \
+        "SLURM_TASKS_PER_NODE=" tasks, "SLURM_JOB_CPUS_PER_NODE=" cores
+#define RECORDED_NODE(tasks, cores, task)                                                                    \
+    RECORDED(tasks, cores), "SLURMD_NODENAME=node7", "SLURM_CPUS_ON_NODE=" cores, "SLURM_NODEID=0",          \
+        "SLURM_LOCALID=" task, "SLURM_PROCID=" task
+#define RECORDED_STEP(tasks, cores, task, tasks_of_step, listed)                                             \
+    RECORDED_NODE(tasks, cores, task), "SLURM_STEP_ID=0", "SLURM_STEP_NUM_TASKS=" tasks_of_step,             \
+        "SLURM_STEP_TASKS_PER_NODE=" tasks_of_step, "SLURM_GTIDS=" listed
+
+static const struct job slurm_recorded[] = {
+    {"sbatch -n 2, recorded",
+     {RECORDED_NODE("2", "2", "0"), "SLURM_GTIDS=0", "SLURM_NTASKS=2", "SLURM_NPROCS=2"},
+     {"Slurm", 2, 0, 2, 1, "SLURM_TASKS_PER_NODE", ""}},
+    {"sbatch -c 2, recorded",
+     {RECORDED_NODE("1", "2", "0"), "SLURM_GTIDS=0", "SLURM_CPUS_PER_TASK=2"},
+     {"Slurm", 1, 2, 2, 1, "SLURM_TASKS_PER_NODE", ""}},
+    {"sbatch, recorded",
+     {RECORDED_NODE("1", "1", "0"), "SLURM_GTIDS=0"},
+     {"Slurm", 1, 0, 1, 1, "SLURM_TASKS_PER_NODE", ""}},
+    {"sbatch --exclusive, recorded",
+     {RECORDED_NODE("2", "2", "0"), "SLURM_GTIDS=0"},
+     {"Slurm", 2, 0, 2, 1, "SLURM_TASKS_PER_NODE", ""}},
+    {"salloc -n 2, recorded",
+     {RECORDED("2", "2"), "SLURM_NTASKS=2", "SLURM_NPROCS=2"},
+     {"Slurm", 2, 0, 2, 1, "SLURM_TASKS_PER_NODE", ""}},
+    {"salloc -c 2, recorded",
+     {RECORDED("1", "2"), "SLURM_CPUS_PER_TASK=2"},
+     {"Slurm", 1, 2, 2, 1, "SLURM_TASKS_PER_NODE", ""}},
+    {"salloc -n 2 with an interactive step, recorded",
+     {RECORDED_STEP("2", "2", "0", "1", "0"), "SLURM_NTASKS=2", "SLURM_NPROCS=2"},
+     {"Slurm", 2, 0, 2, 1, "SLURM_TASKS_PER_NODE", ""}},
+    {"a script that a step of two has handed in, recorded",
+     {RECORDED_STEP("2", "2", "0", "2", "0"), "SLURM_NTASKS=2", "SLURM_CPUS_PER_TASK=1"},
+     {"Slurm", 2, 1, 2, 1, "SLURM_TASKS_PER_NODE", ""}},
+    {"a script of one task that a step of two has handed in",
+     {RECORDED_STEP("1", "1", "0", "2", "0"), "SLURM_NTASKS=1"},
+     {"Slurm", 1, 0, 1, 1, "SLURM_TASKS_PER_NODE", ""}},
+    {"srun -n 1 -c 2 smrrun, recorded",
+     {RECORDED_STEP("1", "2", "0", "1", "0"), "SLURM_NTASKS=1", "SLURM_CPUS_PER_TASK=2"},
+     {"Slurm", 0, 0, 2, 1, "", ""}},
+    {"srun -n 1 smrrun in a job of two, recorded",
+     {RECORDED_STEP("1", "2", "0", "1", "0"), "SLURM_NTASKS=1"},
+     {"Slurm", 0, 0, 2, 1, "", ""}},
+    {"srun -n 2 smrrun, recorded",
+     {RECORDED_STEP("2", "2", "1", "2", "0,1"), "SLURM_NTASKS=2"},
+     {"Slurm", 0, 0, 1, 1, "", ""}},
+    {"srun -n 4 -O smrrun", {RECORDED_STEP("4", "2", "3", "4", "0,1,2,3")}, {"Slurm", 0, 0, 1, 1, "", ""}},
+    {"sbatch -N 3 -n 5, recorded",
+     {SLURM, "SLURM_JOB_NODELIST=node[7-9]", "SLURM_JOB_NUM_NODES=3", "SLURM_NNODES=3", "SLURM_NTASKS=5",
+      "SLURM_TASKS_PER_NODE=2(x2),1", "SLURM_JOB_CPUS_PER_NODE=2(x2),1", "SLURMD_NODENAME=node7",
+      "SLURM_CPUS_ON_NODE=2", "SLURM_NODEID=0", "SLURM_LOCALID=0", "SLURM_GTIDS=0"},
+     {"Slurm", 2, 0, 2, 3, "SLURM_TASKS_PER_NODE", ""}},
+    {"srun in that, on its third node, recorded",
+     {SLURM, "SLURM_JOB_NODELIST=node[7-9]", "SLURM_JOB_NUM_NODES=3", "SLURM_NNODES=3", "SLURM_NTASKS=3",
+      "SLURM_TASKS_PER_NODE=1(x3)", "SLURM_JOB_CPUS_PER_NODE=2(x2),1", "SLURMD_NODENAME=node9",
+      "SLURM_CPUS_ON_NODE=1", "SLURM_NODEID=2", "SLURM_LOCALID=0", "SLURM_STEP_ID=0",
+      "SLURM_STEP_TASKS_PER_NODE=1(x3)", "SLURM_GTIDS=2"},
+     {"Slurm", 0, 0, 1, 3, "", ""}},
+    {"a heterogeneous job of two parts, recorded",
+     {RECORDED_NODE("2", "2", "0"), "SLURM_GTIDS=0", "SLURM_NTASKS=2", "SLURM_HET_SIZE=2",
+      "SLURM_JOB_NUM_NODES_HET_GROUP_0=1", "SLURM_JOB_NUM_NODES_HET_GROUP_1=1", "SLURM_NTASKS_HET_GROUP_1=1",
+      "SLURM_CPUS_PER_TASK_HET_GROUP_1=2"},
+     {"Slurm", 2, 0, 2, 2, "SLURM_TASKS_PER_NODE", ""}},
+    {"a heterogeneous job, malformed",
+     {RECORDED("2", "2"), "SLURM_HET_SIZE=2", "SLURM_JOB_NUM_NODES_HET_GROUP_0=x"},
+     {"Slurm", 2, 0, 2, 2, "SLURM_TASKS_PER_NODE",
+      "SLURM_JOB_NUM_NODES_HET_GROUP_0=x is not a whole number"}},
+    {"a shell of salloc elsewhere",
+     {SLURM, "SLURM_JOB_NODELIST=node[1-6,10-12],gpu7", "SLURM_NNODES=10", "SLURM_TASKS_PER_NODE=2(x10)"},
+     {"Slurm", 2, 0, 0, 10, "SLURM_TASKS_PER_NODE",
+      "this host, node7.cluster.org, is none of the job's (node[1-6,10-12],gpu7), and ranks are started "
+      "here; srun "
+      "-N 10 -n 10 smrrun ... starts them there"}},
+    {"a shell of salloc on one of the hosts",
+     {SLURM, "SLURM_JOB_NODELIST=gpu3,node[1-8]", "SLURM_NNODES=9", "SLURM_TASKS_PER_NODE=2(x9)"},
+     {"Slurm", 2, 0, 0, 9, "SLURM_TASKS_PER_NODE", ""}},
+};
+
+/* Who has started smrrun, and how often. */
+static const struct {
+    const char *name;
+    const char *settings[20];
+    const char *starter;
+    int n_starts, start, n_ranks, n_cores;
+} starts[] = {
+    {"a person", {NULL}, NULL, 1, 0, 0, 0},
+    {"sbatch", {RECORDED_NODE("2", "2", "0"), "SLURM_GTIDS=0"}, NULL, 1, 0, 2, 2},
+    {"a shell of salloc", {RECORDED_STEP("2", "2", "0", "1", "0")}, NULL, 1, 0, 2, 2},
+    {"srun -n 1", {RECORDED_STEP("1", "2", "0", "1", "0")}, "srun", 1, 0, 0, 2},
+    {"srun -n 2", {RECORDED_STEP("2", "2", "1", "2", "0,1")}, "srun", 2, 1, 0, 1},
+    {"a script that a step has handed in", {RECORDED_STEP("2", "2", "0", "2", "0")}, NULL, 1, 0, 2, 2},
+    {"Open MPI's mpiexec -n 2 in Torque",
+     {TORQUE, "PBS_NODEFILE=ppn2", "OMPI_COMM_WORLD_LOCAL_RANK=1", "OMPI_COMM_WORLD_LOCAL_SIZE=2",
+      "PMIX_NAMESPACE=1"},
+     "mpiexec (Open MPI)",
+     2,
+     1,
+     0,
+     1},
+    {"mpiexec --map-by ppr:1:node in Torque",
+     {TORQUE, "PBS_NODEFILE=three-hosts", "OMPI_COMM_WORLD_LOCAL_RANK=0", "OMPI_COMM_WORLD_LOCAL_SIZE=1",
+      "PMIX_NAMESPACE=1"},
+     "mpiexec (Open MPI)",
+     1,
+     0,
+     3,
+     3},
+    {"Torque's script",
+     {TORQUE, "PBS_NODEFILE=three-hosts", "PBS_TASKNUM=1", "PBS_NODENUM=0"},
+     NULL,
+     1,
+     0,
+     3,
+     3},
+    {"pbsdsh on the first host", {TORQUE, "PBS_NODEFILE=three-hosts", "PBS_TASKNUM=2"}, "pbsdsh", 1, 0, 3, 3},
+    {"pbsdsh on another", {TORQUE, "PBS_NODEFILE=three-hosts", "PBS_NODENUM=1"}, "pbsdsh", 1, 0, 3, 3},
+    {"flux",
+     {"FLUX_JOB_ID=f2a", "FLUX_TASK_LOCAL_ID=2", "FLUX_JOB_SIZE=4", "FLUX_JOB_NNODES=1"},
+     "flux",
+     4,
+     2,
+     0,
+     0},
+};
+
+static void test_starts(void)
+{
+    for (size_t i = 0; i < COUNT_OF(starts); i++) {
+        struct batch batch;
+
+        clear_environment();
+        for (int k = 0; starts[i].settings[k] != NULL; k++)
+            set(starts[i].settings[k]);
+        batch_read(&batch, HOST);
+        test_str(starts[i].starter, batch.starter, "%s: what has started smrrun", starts[i].name);
+        test_int(starts[i].n_starts, batch.n_starts, "%s: how often", starts[i].name);
+        test_int(starts[i].start, batch.start, "%s: and which this is", starts[i].name);
+        test_int(starts[i].n_ranks, batch.n_ranks, "%s: ranks", starts[i].name);
+        test_int(starts[i].n_cores, batch.n_cores, "%s: cores", starts[i].name);
+    }
+    clear_environment();
+}
 
 static const struct job slurm_jobs[] = {
     {"a batch script with -n 2",
@@ -298,7 +460,7 @@ static const struct job other_jobs[] = {
      {"LSF", 8, 0, 8, 1, "LSB_DJOB_NUMPROC", ""}},
     {"LSF on hosts by other names",
      {"LSB_JOBID=9", "LSB_DJOB_NUMPROC=8", "LSB_MCPU_HOSTS=ib3 4 ib4 4"},
-     {"LSF", 0, 0, 0, 2, "", ""}},
+     {"LSF", 0, 0, 0, 2, "", "LSB_MCPU_HOSTS=ib3 4 ib4 4 does not name this host"}},
     {"LSF, the number alone",
      {"LSB_JOBID=9", "LSB_DJOB_NUMPROC=8"},
      {"LSF", 8, 0, 8, 1, "LSB_DJOB_NUMPROC", ""}},
@@ -314,6 +476,15 @@ static const struct job other_jobs[] = {
     {"Grid Engine on two hosts",
      {"SGE_TASK_ID=1", "NSLOTS=6", "NHOSTS=2"},
      {"Grid Engine", 0, 0, 0, 2, "", ""}},
+    {"Grid Engine on two hosts, with its file",
+     {"SGE_TASK_ID=undefined", "NSLOTS=6", "NHOSTS=2", "PE_HOSTFILE=grid-engine"},
+     {"Grid Engine", 4, 0, 4, 2, "PE_HOSTFILE", ""}},
+    {"Grid Engine on other hosts",
+     {"SGE_TASK_ID=undefined", "NSLOTS=6", "NHOSTS=2", "PE_HOSTFILE=other-names"},
+     {"Grid Engine", 0, 0, 0, 2, "", "does not name this host"}},
+    {"Grid Engine without its file",
+     {"SGE_TASK_ID=undefined", "NSLOTS=6", "NHOSTS=2", "PE_HOSTFILE=/no/such/file"},
+     {"Grid Engine", 0, 0, 0, 2, "", "PE_HOSTFILE=/no/such/file cannot be read (No such file"}},
     {"Grid Engine, malformed",
      {"SGE_TASK_ID=1", "NSLOTS=x"},
      {"Grid Engine", 0, 0, 0, 1, "", "NSLOTS=x is not a whole number"}},
@@ -352,6 +523,73 @@ static void test_hostnames(void)
     }
 }
 
+static void test_ranges(void)
+{
+    static const struct {
+        const char *list, *hostname;
+        bool is_in;
+    } cases[] = {
+        {"node7", "node7", true},
+        {"NODE7", "node7", true},
+        {"node7.cluster.org", "node7", true},
+        {"node7", "node7.cluster.org", true},
+        {"node7.cluster.org", "node7.other.org", false},
+        {"node[1-8]", "node7", true},
+        {"node[1-8]", "node7.cluster.org", true},
+        {"node[1-6]", "node7", false},
+        {"node[1-6,7]", "node7", true},
+        {"node[1,3,8-12]", "node10", true},
+        {"node[1,3,8-12]", "node13", false},
+        {"node[01-12]", "node7", false},
+        {"node[01-12]", "node07", true},
+        {"node[08-120]", "node100", true},
+        {"node[08-120]", "node0100", false},
+        {"node[1-12]", "node007", false},
+        {"login,gpu[1-2],node[5-9]", "node7", true},
+        {"gpu[1-2],login", "login", true},
+        {"rack[1-2]node[3-4]", "rack2node3", true},
+        {"rack[1-2]node[3-4]", "rack3node3", false},
+        {"node[1-2]-ib", "node2-ib", true},
+        {"node[1-2]-ib", "node2", false},
+        {"node[1-99]", "node", false},
+        {"node[1-99]", "nodex", false},
+        /* Malformed, and hostile. */
+        {"", "node7", false},
+        {",,", "node7", false},
+        {"node[", "node7", false},
+        {"node[]", "node7", false},
+        {"node[-]", "node7", false},
+        {"node[7", "node7", false},
+        {"node[x-9]", "node7", false},
+        {"node[99999999999999999999999-7]", "node7", false},
+        {"[0-9][0-9][0-9][0-9][0-9]", "12345", false},
+    };
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        test_ok(hosts_is_in_ranges(cases[i].list, cases[i].hostname) == cases[i].is_in, "%s in %s: %s",
+                cases[i].hostname, cases[i].list, cases[i].is_in ? "yes" : "no");
+}
+
+/* An array's node file has the number of the element in its name. */
+static void test_array(void)
+{
+    char path[] = "/tmp/sharedmem-test.XXXXXX", name[64], setting[96];
+    struct job job = {"an array's file",
+                      {"PBS_JOBID=3[1].host", setting, "PBS_ARRAYID=1", "PBS_NUM_PPN=2"},
+                      {"Torque", 2, 0, 2, 1, "PBS_NODEFILE", ""}};
+    FILE *file;
+
+    if (mkdtemp(path) == NULL)
+        return;
+    snprintf(name, sizeof name, "%s//3[1].host", path);
+    snprintf(setting, sizeof setting, "PBS_NODEFILE=%s", name);
+    file = fopen(name, "w");
+    test_ok(file != NULL && fputs("node7\nnode7\n", file) >= 0 && fclose(file) == 0, "its file is written");
+    test_job(&job, HOST);
+    remove(name);
+    remove(path);
+}
+
 /* A pipe in place of the file must not be waited for. */
 static void test_pipe(void)
 {
@@ -377,9 +615,13 @@ int main(void)
     test_jobs(no_jobs, COUNT_OF(no_jobs));
     test_jobs(pbs_jobs, COUNT_OF(pbs_jobs));
     test_jobs(slurm_jobs, COUNT_OF(slurm_jobs));
+    test_jobs(slurm_recorded, COUNT_OF(slurm_recorded));
+    test_starts();
     test_bad_lists();
     test_jobs(other_jobs, COUNT_OF(other_jobs));
     test_hostnames();
+    test_ranges();
+    test_array();
     test_pipe();
     return test_end();
 }

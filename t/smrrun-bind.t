@@ -45,7 +45,30 @@ check_plans() {
     is "32" "$(plan "$big" --smt | wc -w | tr -d ' ')" "hardware threads are counted"
 }
 
+# saved NAME ARGUMENT...: what --dry-run says of a machine in a file, without "smrrun: ".
+saved() {
+    HWLOC_XMLFILE=$tap_source/t/topologies/$1.xml && export HWLOC_XMLFILE
+    shift
+    "$smrrun" -q --dry-run "$@" true 2>&1 | sed 's/^smrrun: //'
+    unset HWLOC_XMLFILE
+}
+
+check_saved() {
+    has "rank 1: cpus 8-15, 136-143 (package 0 cores 8-15)" "$(saved two-by-64 -n 16)" "a saved machine"
+    has "rank 2: cpus 8-11 (package 0 cores 4-5)" "$(saved laptop -n 3 -t 1)" "fast cores"
+    has "package 0, L3 0: [0 0 1 1 2 2|. . . . . . . .]" "$(saved laptop -n 3 -t 1 -v)" "and drawn"
+    has "16 ranks (from 16 cores)" "$(saved laptop)" "all cores are counted"
+    is 0 "$(saved laptop -n 3 | grep -c L3)" "nothing is drawn without -v"
+    has "cannot read the machine in the file" "$(saved nowhere -n 3)" "a file that is not there is told"
+    gives 0 "another machine for a run" env HWLOC_XMLFILE="$tap_source/t/topologies/laptop.xml" \
+        "$smrrun" -v -n 2 true
+    has "not bound: the topology is not of this machine" "$(cat err)" "binds nobody"
+    gives 0 "the map of this machine" "$smrrun" -v --report-bindings -n 1 true
+    ok "is drawn before the ranks start" grep -q '^smrrun: package 0.*: *\[' err
+}
+
 begin_smrrun 60
 check_this_machine
 check_plans
+check_saved
 finish

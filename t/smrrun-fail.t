@@ -20,14 +20,14 @@ ends_soon() {
 
 # The same of rank 2 of four, which does what is said, while the others sleep.
 rank_ends() {
-    ends_soon "$1" "^smrrun: rank 2 \\(pid [0-9]+\\) $2 after [0-9.]+ s; ending the others\$" "$3" \
+    ends_soon "$1" "^smrrun: rank 2 \\(pid [0-9]+(, cpus? [0-9,-]+)?\\) $2 after [0-9.]+ s; ending the others\$" "$3" \
         "$smrrun" -n 4 sh -c "test \$SHAREDMEM_RANK = 2 && $4; sleep 60"
 }
 
 check_programs() {
     rank_ends 3 'exited with status 3' "a rank exits" 'exit 3'
-    rank_ends 139 'was ended by SIGSEGV( \(core dumped\))?' "a rank segfaults" 'kill -SEGV $$'
-    rank_ends 134 'was ended by SIGABRT( \(core dumped\))?' "a rank aborts" 'kill -ABRT $$'
+    rank_ends 139 'was ended by SIGSEGV( \(core dumped[^)]*\))?' "a rank segfaults" 'kill -SEGV $$'
+    rank_ends 134 'was ended by SIGABRT( \(core dumped[^)]*\))?' "a rank aborts" 'kill -ABRT $$'
     rank_ends 137 'was ended by SIGKILL' "a rank is killed" 'kill -KILL $$'
     rank_ends 143 'was ended by SIGTERM' "a rank is told to end" 'kill -TERM $$'
 }
@@ -37,7 +37,7 @@ check_ranks() {
     for how in segv:139:SIGSEGV abort:134:SIGABRT kill:137:SIGKILL; do
         name=${how%%:*} status=${how#*:}
         for mode in end end-alone; do
-            ends_soon "${status%:*}" "^smrrun: rank 2 \\(pid [0-9]+\\) was ended by ${how##*:}" \
+            ends_soon "${status%:*}" "^smrrun: rank 2 \\(pid [0-9]+(, cpus? [0-9,-]+)?\\) was ended by ${how##*:}" \
                 "$mode $name" "$smrrun" -n 4 "$rank" "$mode" "$name"
         done
     done
@@ -60,7 +60,7 @@ check_ranks() {
         "a rank that never comes" "$smrrun" -n 4 "$rank" absent
     for how in segv:139:SIGSEGV kill:137:SIGKILL; do
         name=${how%%:*} status=${how#*:}
-        ends_soon "${status%:*}" "^smrrun: rank 2 \\(pid [0-9]+\\) was ended by ${how##*:}" \
+        ends_soon "${status%:*}" "^smrrun: rank 2 \\(pid [0-9]+(, cpus? [0-9,-]+)?\\) was ended by ${how##*:}" \
             "locked-end $name" "$smrrun" -n 4 "$rank" locked-end "$name"
     done
     ends_soon 1 '^smrrun: rank [013] .*rank\.c:[0-9]+: mutex: who held it ended' "a rank that leaves with a mutex" \
@@ -68,7 +68,7 @@ check_ranks() {
     is "" "$(cat out)" "a rank that leaves with a mutex: nobody gets it"
     gives 1 "a map's worker that crashes" "$smrrun" -n 4 "$rank" end map-crash
     ok "a map's worker that crashes: which item" grep -Eq \
-        '^smrrun: rank 2 .*rank\.c:[0-9]+: worker .* was ended by SIGSEGV while it did item 3$' err
+        '^smrrun: rank 2 .*rank\.c:[0-9]+: worker .* was ended by SIGSEGV while it did item 3(; ending the others)?$' err
     ok "a map's worker that crashes: a traceback follows" grep -q '^  #0 ' err
     ends_soon 1 'item 3(;|$)' "a map's worker that crashes, -q" "$smrrun" -q -n 4 "$rank" end map-crash
     ends_soon 139 '^smrrun: rank 2 .*SIGSEGV' "end segv, -q" "$smrrun" -q -n 4 "$rank" end segv
@@ -81,12 +81,16 @@ check_many() {
         [ "$SHAREDMEM_RANK" = 2 ] || exec sleep 60
         until [ -s out ]; do sleep 0.01; done
         exit 6'
-    ends_soon 5 '^smrrun: rank [0-9]+ .* exited with status 5' "all fail at once" \
+    ends_soon 5 '^smrrun: ranks? [0-9]+[0-9, -]* (\(.*\) )?exited with status 5 after' "all fail at once" \
         "$smrrun" -n 16 sh -c 'exit 5'
+    ends_soon 1 '^smrrun: ranks? [0-9]+[0-9, -]*( \(.*\))?: .*rank\.c:[0-9]+: .*the name is longer' \
+        "all have the same error" "$smrrun" -n 8 "$rank" end-all uncaught
+    ends_soon 7 '^smrrun: ranks? [0-9]+[0-9, -]*( \(.*\))?: .*sharedmem_abort\(7\) was called' "all abort" \
+        "$smrrun" -n 8 "$rank" end-all abort7
     failed=0
     for _ in $(seq "${rounds:-10}"); do
         "$smrrun" -n 4 "$rank" end segv >out 2>err
-        if [ $? != 139 ] || [ "$(wc -l <err)" != 1 ] || [ -n "$(left_behind)" ]; then
+        if [ $? != 139 ] || [ "$(without_traceback | wc -l)" != 1 ] || [ -n "$(left_behind)" ]; then
             failed=$((failed + 1))
             tap_explain "$(cat err)"
         fi
@@ -116,6 +120,10 @@ check_keep_going() {
     is 1 "$(grep -c '^smrrun: rank 1 .*status 3' err)" "-k: the failure is told"
     is 1 "$(grep -c '^smrrun: rank 2 .*status 2' err)" "-k: and the later one, whose status does not count"
     is 2 "$(wc -l <err)" "-k: no more"
+    gives 1 "-k and errors that nobody catches" "$smrrun" -k -n 3 "$rank" errors
+    is 1 "$(grep -c '^smrrun: rank 1 .*sharedmem_free' err)" "-k and errors that nobody catches: the first"
+    is 1 "$(grep -c '^smrrun: rank 2 .*the name is longer' err)" "-k and errors that nobody catches: the later one"
+    is 2 "$(wc -l <err)" "-k and errors that nobody catches: no more"
     gives 137 "-k and a rank that dies in a critical region" "$smrrun" -k -n 4 "$rank" held
     is 3 "$(grep -c entered out)" "-k and a rank that dies in a critical region: the others enter it"
     says 'smrrun: rank 2 .* SIGKILL' "-k and a rank that dies in a critical region: one line"
@@ -123,7 +131,7 @@ check_keep_going() {
     is 1 "$(grep -c '^smrrun: rank 2 .*SIGSEGV' err)" "-k and a rank that others wait for: its end is told"
     is 1 "$(grep -c '^smrrun: rank 2 is gone while' err)" \
         "-k and a rank that others wait for: and that of the others, once"
-    is 2 "$(wc -l <err)" "-k and a rank that others wait for: no more"
+    is 2 "$(without_traceback | wc -l)" "-k and a rank that others wait for: no more"
 }
 
 check_timeout() {
@@ -135,11 +143,11 @@ check_timeout() {
     is 1 "$(grep -Ec '^smrrun:   ranks 0-2: asleep' err)" "--timeout: and what the ranks do"
     gives 124 "--timeout of ranks that wait" "$smrrun" --timeout 500ms -n 4 "$rank" wait
     ok "--timeout of ranks that wait: they tell where" grep -Eq \
-        '^smrrun:   ranks 0-1, 3: waiting in the barrier or collective at .*rank\.c:[0-9]+, for [0-9.]+ s' err
+        '^smrrun:   ranks 0-1, 3: waiting in the barrier or collective at .*rank\.c:[0-9]+ \(rank 2 is missing\), for [0-9.]+ s' err
     ok "--timeout of ranks that wait: and who does not" grep -Eq '^smrrun:   rank 2: asleep in own code$' err
     gives 124 "--timeout of ranks that sum" "$smrrun" --timeout 500ms -n 4 "$rank" wait sum
     ok "--timeout of ranks that sum: they tell where" grep -Eq \
-        '^smrrun:   ranks 0-1, 3: waiting in the barrier or collective at .*rank\.c:[0-9]+, for [0-9.]+ s' err
+        '^smrrun:   ranks 0-1, 3: waiting in the barrier or collective at .*rank\.c:[0-9]+ \(rank 2 is missing\), for [0-9.]+ s' err
     gives 124 "--timeout of ranks that wait for a counter" "$smrrun" --timeout 500ms -n 4 "$rank" counter
     ok "--timeout of ranks that wait for a counter: they tell where" grep -Eq \
         '^smrrun:   ranks 0-1, 3: waiting for a counter at .*rank\.c:[0-9]+, for [0-9.]+ s' err

@@ -39,7 +39,7 @@ check_one_file() {
     gives 0 "one rank" "$smrrun" -n 1 -o alone sh -c "$both"
     is 2 "$(wc -l <alone)" "is no different"
     gives 3 "what smrrun itself says" "$smrrun" -n 2 -o quiet sh -c 'exit 3'
-    says "^smrrun: rank [01] " "is not in it"
+    says "^smrrun: ranks? [01]" "is not in it"
 }
 
 # is_refused PATTERN ARGUMENT...: one line, and nothing is started.
@@ -65,6 +65,9 @@ check_timestamps() {
     is 2 "$(grep -c "$stamp a\$" out)" "each line begins with date and time"
     gives 0 "with labels" "$smrrun" -n 2 --timestamps -l sh -c 'printf "a\nb"'
     is 4 "$(grep -c "$stamp \[[01]\] [ab]\$" out)" "which come behind"
+    gives 0 "with labels into a file" "$smrrun" -n 2 --timestamps -l -o stamped sh -c "$both"
+    is 4 "$(grep -Ec "$stamp \[([01])\] (out|err) \1\$" stamped)" "of both streams"
+    prints "" "and nothing is printed here"
     gives 0 "of one rank" "$smrrun" -n 1 --timestamps echo a
     is 1 "$(grep -c "$stamp a\$" out)" "too"
 }

@@ -112,13 +112,6 @@ signal_to() {
 
 check_signals() {
     for way in pid group; do
-        for signal in TERM HUP USR1 USR2 WINCH; do
-            start "$smrrun" -n 4 "$rank" signals
-            soon has_lines 4 out
-            signal_to "$signal" "$way"
-            ends 0 "$signal to the $way: ranks that take it and end well"
-            each_got "$signal" 4 "$signal to the $way"
-        done
         start "$smrrun" -n 3 "$rank" save
         soon has_lines 3 out
         signal_to TERM "$way"

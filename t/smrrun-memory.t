@@ -12,10 +12,10 @@ check_sigbus() {
         return
     fi
     gives 135 "a page of the heap cannot be had" "$smrrun" -n 4 "$rank" no-page
-    says '^smrrun: rank 2 .* was ended by SIGBUS.*, maybe because memory ran out for a page of shared memory: ' \
-        "it may be that memory ran out"
+    says '^smrrun: rank 2 .* was ended by SIGBUS.*, at a page of the shared heap, very likely because memory ran out: ' \
+        "it is told that memory ran out"
     gives 135 "a SIGBUS of a program that shares nothing" "$smrrun" -n 1 sh -c 'kill -BUS $$'
-    says '^smrrun: rank 0 .* was ended by SIGBUS( \(core dumped\))? after [0-9.]+ s$' "is not taken for it"
+    says '^smrrun: rank 0 .* was ended by SIGBUS( \(core dumped[^)]*\))? after [0-9.]+ s$' "is not taken for it"
 }
 
 # A cgroup of 96 MiB, of version 1 or 2.
@@ -38,7 +38,7 @@ in_group() {
 
 check_group() {
     in_group 137 "a rank takes too much" "$smrrun" --heap 16M -n 1 tail /dev/zero
-    says '^smrrun: rank 0 .* was ended by SIGKILL after .*, very likely because memory ran out: 96 MiB are allowed by ' \
+    says '^smrrun: rank 0 .* was ended by SIGKILL after .*, very likely because memory ran out: 96 MiB are allowed by .*, it had up to [0-9.]+ MiB, and now ' \
         "the job says what it very likely was"
     for bytes in 64 20000 3000000; do
         in_group 0 "ranks fill the heap with $bytes bytes each" "$smrrun" --heap 512M -n 3 "$rank" fill "$bytes"

@@ -28,7 +28,7 @@ says "$gone it to receive a message \\(tag 6\\) at .*rank\\.c:[0-9]+" "a rank th
 for how in segv:139:SIGSEGV kill:137:SIGKILL; do
     name=${how%%:*} status=${how#*:}
     gives "${status%:*}" "a rank that ends by $name" "$smrrun" -n 4 "$rank" message-end "$name"
-    says "smrrun: rank 2 \\(pid [0-9]+\\) was ended by ${how##*:}" "a rank that ends by $name: it is told"
+    says "smrrun: rank 2 \\(pid [0-9]+(, cpus? [0-9,-]+)?\\) was ended by ${how##*:}" "a rank that ends by $name: it is told"
 done
 gives 1 "a message that is too long" "$smrrun" -n 4 "$rank" message-cut
 says 'smrrun: rank 0 .*rank\.c:[0-9]+: recv: the message from rank 2 with tag 6 has 100 bytes, and there is room for 99' \

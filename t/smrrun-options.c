@@ -136,6 +136,10 @@ static const struct {
     {{"--mem", "numa", "a"},
      "--mem numa: no such policy; give local, interleave or none, as in: smrrun --mem interleave ./prog"},
     {{"--mem", "", "a"}, "--mem '': no such policy"},
+    {{"--completion", "zsh", "a"},
+     "--completion zsh: no such shell; give bash, as in: smrrun --completion bash"},
+    /* What a terminal would obey is shown. */
+    {{"-n", "4\033[2J\t", "a"}, "-n 4?[2J : not a whole number"},
     /* Words that are no options. */
     {{"--lable", "a"}, "unknown option --lable; did you mean --label? smrrun -h lists all"},
     {{"--lable=3", "a"}, "unknown option --lable=3; did you mean --label?"},
@@ -547,6 +551,9 @@ static void test_version(void)
     snprintf(expected, sizeof expected, "smrrun (sharedmem) %s\n", sharedmem_version());
     test_str(expected, output_of("-V", OPTIONS_DONE), "the version");
     test_str(expected, output_of("--version", OPTIONS_DONE), "in its long spelling too");
+    setenv("SHAREDMEM_OPTS", "-l -V", 1);
+    test_str(expected, output_of("./prog", OPTIONS_DONE), "from SHAREDMEM_OPTS, and no program is run");
+    unsetenv("SHAREDMEM_OPTS");
 }
 
 /* stdout that cannot be written is no success. */

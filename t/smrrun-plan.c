@@ -1,4 +1,6 @@
 /* The launcher's plan: how many ranks and threads, and where, from options, batch system and machine. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "smrrun/plan.h"
@@ -21,6 +23,12 @@ struct row {
 
 #define BIG "package:2 core:8 pu:2"
 
+#define GRANT(of, ranks, threads, cores, from)                                                               \
+    {                                                                                                        \
+        .system = of, .n_ranks = ranks, .n_threads = threads, .n_cores = cores, .n_nodes = 1,                \
+        .source = from, .n_starts = 1                                                                        \
+    }
+
 static const struct row rows[] = {
     {BIG, .n = 4, .ranks = 4, .threads = 4, .source = "-n", .unbound = "", .warning = ""},
     {BIG, .ranks = 16, .threads = 1, .source = "16 cores", .unbound = "", .warning = ""},
@@ -39,17 +47,35 @@ static const struct row rows[] = {
     {NULL, .n = 4, .t = 1, .is_none = true, .ranks = 4, .threads = 1, .source = "-n", .unbound = "",
      .warning = ""},
     /* A whole node by the batch system, and a part of one: others have the rest. */
-    {BIG, .batch = {"Torque", 16, 0, 16, 1, "PBS_NODEFILE", ""}, .ranks = 16, .threads = 1,
+    {BIG, .batch = GRANT("Torque", 16, 0, 16, "PBS_NODEFILE"), .ranks = 16, .threads = 1,
      .source = "PBS_NODEFILE of Torque", .unbound = "", .warning = ""},
-    {BIG, .batch = {"Torque", 4, 0, 4, 1, "PBS_NODEFILE", ""}, .ranks = 4, .threads = 1, .source = "Torque",
+    {BIG, .batch = GRANT("Torque", 4, 0, 4, "PBS_NODEFILE"), .ranks = 4, .threads = 1, .source = "Torque",
      .unbound = "granted fewer", .warning = ""},
-    {BIG, .batch = {"Torque", 4, 0, 4, 1, "PBS_NODEFILE", ""}, .is_share = true, .ranks = 4, .threads = 1,
+    {BIG, .batch = GRANT("Torque", 4, 0, 4, "PBS_NODEFILE"), .is_share = true, .ranks = 4, .threads = 1,
      .source = "Torque", .unbound = "", .warning = ""},
-    {BIG, .batch = {"Torque", 4, 0, 4, 1, "PBS_NODEFILE", ""}, .n = 2, .ranks = 2, .threads = 2,
+    {BIG, .batch = GRANT("Torque", 4, 0, 4, "PBS_NODEFILE"), .n = 2, .ranks = 2, .threads = 2, .source = "-n",
+     .unbound = "granted fewer", .warning = ""},
+    /* -c 8 of one task, and -n of smrrun: the cores are shared out. */
+    {BIG, .batch = GRANT("Slurm", 1, 8, 8, "SLURM_TASKS_PER_NODE"), .n = 8, .ranks = 8, .threads = 1,
      .source = "-n", .unbound = "granted fewer", .warning = ""},
-    {BIG, .batch = {"Slurm", 2, 8, 16, 1, "SLURM_NTASKS", ""}, .ranks = 2, .threads = 8, .source = "Slurm",
+    {BIG, .batch = GRANT("Slurm", 4, 4, 16, "SLURM_NTASKS"), .n = 2, .ranks = 2, .threads = 4, .source = "-n",
      .unbound = "", .warning = ""},
-    {BIG, .batch = {"Slurm", 0, 2, 4, 1, "", ""}, .ranks = 2, .threads = 2, .source = "4 cores",
+    /* smrrun as a task of srun. */
+    {BIG, .batch = GRANT("Slurm", 0, 0, 16, ""), .ranks = 16, .threads = 1,
+     .source = "16 cores granted by Slurm", .unbound = "", .warning = ""},
+    {BIG, .batch = GRANT("Slurm", 0, 0, 16, ""), .t = 4, .ranks = 4, .threads = 4,
+     .source = "16 cores granted by Slurm / threads", .unbound = "", .warning = ""},
+    /* PBS Pro sets OMP_NUM_THREADS to NCPUS: ranks are counted without it, and who wants threads must say so. */
+    {BIG, .omp = 16, .batch = GRANT("PBS Pro", 16, 0, 16, "NCPUS"), .ranks = 16, .threads = 0,
+     .source = "NCPUS of PBS Pro", .unbound = "",
+     .warning = "16 ranks of 16 threads each (OMP_NUM_THREADS) are more than the 16 cores here; give -t 1"},
+    {BIG, .omp = 16, .batch = GRANT("PBS Pro", 16, 0, 16, "NCPUS"), .t = 1, .ranks = 16, .threads = 1,
+     .source = "NCPUS of PBS Pro", .unbound = "", .warning = ""},
+    {BIG, .omp = 4, .batch = GRANT("PBS Pro", 4, 0, 0, "PBS_NODEFILE"), .ranks = 4, .threads = 0,
+     .source = "PBS_NODEFILE of PBS Pro", .unbound = "", .warning = ""},
+    {BIG, .batch = GRANT("Slurm", 2, 8, 16, "SLURM_NTASKS"), .ranks = 2, .threads = 8, .source = "Slurm",
+     .unbound = "", .warning = ""},
+    {BIG, .batch = GRANT("Slurm", 0, 2, 4, ""), .ranks = 2, .threads = 2, .source = "4 cores",
      .unbound = "granted fewer", .warning = ""},
 };
 
@@ -84,7 +110,7 @@ static void check(const struct row *row, int i)
 
 static void test_needs(void)
 {
-    struct batch none = {.n_nodes = 1}, slurm = {"Slurm", 2, 8, 16, 1, "SLURM_NTASKS", ""};
+    struct batch none = {.n_nodes = 1}, slurm = GRANT("Slurm", 2, 8, 16, "SLURM_NTASKS");
     struct options unbound = {.n_ranks = 2, .n_threads = 1, .bind = BINDING_NONE};
     struct options uncounted = {.n_threads = 1, .bind = BINDING_NONE};
     struct options bound = {.n_ranks = 2, .n_threads = 1, .bind = BINDING_SHARE};
@@ -122,6 +148,48 @@ static void test_words(void)
     test_str("cpus 24-31 (package 1 cores 4-7)", text, "the last one");
     plan_fini(&plan);
     topology_destroy(topology);
+}
+
+/* Threads by default: as many as a rank has cores, be these few by the order or since the others are slow. */
+static void test_threads(void)
+{
+    static const struct {
+        const char *machine;
+        struct options options;
+        int n_threads;
+    } counts[] = {
+        {NULL, {.n_ranks = 4, .bind = BINDING_SHARE}, 4},
+        {NULL, {.n_ranks = 4, .bind = BINDING_SHARE, .map = BINDING_CLOSE}, 1},
+        {NULL, {.n_ranks = 4, .bind = BINDING_SHARE, .map = BINDING_CLOSE, .cores = 2}, 2},
+        {NULL, {.n_ranks = 4, .bind = BINDING_CORE}, 1},
+        {NULL, {.n_ranks = 4, .bind = BINDING_PACKAGE}, 4},
+        {NULL, {.n_ranks = 4, .bind = BINDING_CORE, .n_threads = 3}, 3},
+        /* 16 cores, of which 6 are fast. */
+        {"laptop", {.n_ranks = 3, .bind = BINDING_SHARE}, 2},
+        {"laptop", {.n_ranks = 3, .bind = BINDING_SHARE, .n_threads = 5}, 5},
+        {"laptop", {.n_ranks = 1, .bind = BINDING_SHARE}, 16},
+    };
+    const char *srcdir = getenv("srcdir");
+    char path[4096], message[512];
+    struct batch batch = {.n_nodes = 1};
+
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct plan_machine machine = {0};
+        struct topology *topology;
+        struct plan plan;
+
+        snprintf(path, sizeof path, "%s/t/topologies/%s.xml", srcdir != NULL ? srcdir : ".",
+                 counts[i].machine);
+        topology =
+            counts[i].machine != NULL ? topology_load_xml(path, NULL) : topology_load_synthetic(BIG, NULL);
+        topology->is_this_machine = true;
+        machine.topology = topology;
+        test_int(0, plan_make(&plan, &counts[i].options, &batch, &machine, message, sizeof message),
+                 "threads %zu", i);
+        test_int(counts[i].n_threads, plan.n_threads, "so many");
+        plan_fini(&plan);
+        topology_destroy(topology);
+    }
 }
 
 /* What --map-by and --smt count, and what does not fit. */
@@ -176,6 +244,7 @@ int main(void)
 {
     test_begin(30);
     test_maps();
+    test_threads();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         check(&rows[i], (int)i);
     test_needs();

@@ -87,7 +87,7 @@ check_loops() {
     says 'smrrun: rank 1 is gone while rank [02] waits for it to leave an earlier loop, in the loop at .*rank\.c:[0-9]+' \
         "a rank with less loops: it is named"
     gives 137 "a rank that is killed in a loop" "$smrrun" -n 4 "$rank" loop-end kill
-    says 'smrrun: rank 2 \(pid [0-9]+\) .*SIGKILL' "a rank that is killed in a loop: it is named"
+    says 'smrrun: rank 2 \(pid [0-9]+(, cpus? [0-9,-]+)?\) .*SIGKILL' "a rank that is killed in a loop: it is named"
 }
 
 check_memory() {

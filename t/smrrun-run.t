@@ -33,7 +33,7 @@ check_threads() {
         "and else it is planned"
     is "1" "$(SLURM_JOB_ID=1 SLURM_NTASKS=1 SLURM_NNODES=1 SLURM_CPUS_PER_TASK=1 \
         "$smrrun" sh -c 'echo $OMP_NUM_THREADS')" "as the batch system has it"
-    is "0 1 2 3 4 " "$(PBS_JOBID=1 PBS_NP=5 "$smrrun" sh -c 'echo $SHAREDMEM_RANK' | sort | tr '\n' ' ')" \
+    is "0 1 2 3 4 " "$(PBS_JOBID=1 PBS_NP=5 "$smrrun" -q sh -c 'echo $SHAREDMEM_RANK' | sort | tr '\n' ' ')" \
         "and so the number of ranks"
     gives 0 "more threads than cores" "$smrrun" -n 2 -t 1000 true
     says '^smrrun: 2 ranks of 1000 threads each are more than the [0-9]+ cores? here; give -t ' \
@@ -76,7 +76,7 @@ check_statuses() {
     gives 0 "-q" "$smrrun" -q -n 2 true
     says "" "-q: nothing is said"
     gives 4 "-q and a failure" "$smrrun" -q -n 2 sh -c 'exit 4'
-    says '^smrrun: rank [01] .*status 4' "-q and a failure: one line"
+    says '^smrrun: ranks? [01].* status 4' "-q and a failure: one line"
 }
 
 # What rank prints N of: lines of 70 bytes to 20 kB, some in two writes.
@@ -155,6 +155,31 @@ check_input() {
     gives 0 "stdin that nobody reads" sh -c 'yes | "$0" -n 2 true' "$smrrun"
 }
 
+# row_of RANK: its line of the table, as words: rank, user, s, system, s, peak, unit, waiting, unit.
+row_of() {
+    sed 's/^smrrun: *//' err | awk -v rank="$1" '$1 == rank && NF >= 8'
+}
+
+check_stats() {
+    gives 0 "--stats" "$smrrun" --stats -n 4 "$rank" late
+    ok "--stats: a line for all" grep -Eq '^smrrun: 4 ranks in [0-9.]+ s, imbalance ([0-9.]+|-)$' err
+    is 6 "$(grep -c '^smrrun: ' err)" "--stats: and one for each"
+    is "s s s s " "$(for r in 0 1 2 3; do row_of $r | awk '{ printf "%s ", $9 }'; done)" "--stats: all know how long they waited"
+    ok "--stats: who waited for the late one" sh -c 'test "$1" != 0.00' sh "$(row_of 0 | awk '{ print $8 }')"
+    gives 124 "--stats of a wait that is cut off" "$smrrun" --stats --timeout 300ms -n 3 "$rank" wait
+    ok "--stats of a wait that is cut off: it counts" sh -c 'test "$1" != 0.00' sh "$(row_of 0 | awk '{ print $8 }')"
+    gives 3 "--stats of ranks that share nothing" "$smrrun" -q --stats -n 2 sh -c 'exit 3'
+    is "- - " "$(for r in 0 1; do row_of $r | awk '{ printf "%s ", $8 }'; done)" \
+        "--stats of ranks that share nothing: waiting is not known"
+    gives 0 "--stats of many" "$smrrun" --stats -n 17 true
+    is 6 "$(grep -c '^smrrun: ' err)" "--stats of many: the extremes"
+    ok "--stats of many: of peak memory" grep -Eq '^smrrun:   peak memory +[0-9.]+ [KM]iB +\([0-9]+\)' err
+    gives 0 "--stats of many, -v" "$smrrun" -v --stats -n 17 true
+    ok "--stats of many, -v: each" test -n "$(row_of 16)"
+    gives 0 "without --stats" "$smrrun" -n 2 true
+    says "" "without --stats nothing is said"
+}
+
 begin_smrrun 60
 before=$(leavings)
 check_environment
@@ -166,6 +191,7 @@ check_labels
 check_files
 check_closed_pipe
 check_input
+check_stats
 is "$before" "$(leavings)" "nothing is left in the usual places"
 none_left "no process is left"
 finish

@@ -25,7 +25,7 @@ gives 0 "a thread in a team" "$smrrun" -n 4 "$teams" threads
 says "" "a thread in a team: the others have the job's"
 
 gives 137 "a rank that is killed in a team" "$smrrun" -n 4 "$teams" end kill
-says 'smrrun: rank 2 \(pid [0-9]+\) .*SIGKILL' "a rank that is killed in a team: it is named"
+says 'smrrun: rank 2 \(pid [0-9]+(, cpus? [0-9,-]+)?\) .*SIGKILL' "a rank that is killed in a team: it is named"
 gives 9 "a rank that exits in a team" "$smrrun" -n 4 "$teams" end 9
 says 'smrrun: rank 2 .*9' "a rank that exits in a team: it is named"
 gives 7 "an abort in a team" "$smrrun" -n 4 "$teams" end abort7

@@ -14,11 +14,18 @@ for _ in $(seq "${rounds:-20}"); do
     "$smrrun" -n 3 "$threads" both-first >out 2>err || { failed=$((failed + 1)) && tap_explain "$(cat err)"; }
 done
 is 0 "$failed" "two threads make the first calls at once, ${rounds:-20} times"
+for n in 1 3; do
+    gives 0 "seven threads make the first calls at once, $n ranks" "$smrrun" -n $n "$threads" all-first
+    says "" "seven threads make the first calls at once, $n ranks: nothing is said"
+done
+gives 0 "seven threads make the first calls at once, alone" "$threads" all-first
+gives 0 "a thread ends the job that another one joins" "$smrrun" -n 1 "$threads" finalize-while-joining
 gives 0 "a rank lives on without the thread that joined" "$smrrun" -n 2 "$threads" joiner-ends
 says "" "a rank lives on without the thread that joined: nothing is said"
 gives 0 "and without its first thread" "$smrrun" -n 2 "$threads" main-ends
-gives 0 "messages of 4 threads of each of 3 ranks" "$smrrun" -n 3 "$threads" messages
 for check in 0 1; do
+    gives 0 "messages of 4 threads of each of 3 ranks, SHAREDMEM_CHECK=$check" \
+        env SHAREDMEM_CHECK=$check "$smrrun" -n 3 "$threads" messages
     for mode in busy in-turns forks exits; do
         gives 0 "$mode, SHAREDMEM_CHECK=$check" env SHAREDMEM_CHECK=$check "$smrrun" -n 3 "$threads" $mode
         says "" "$mode, SHAREDMEM_CHECK=$check: nothing is said"

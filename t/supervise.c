@@ -253,6 +253,17 @@ static bool is_rung(const struct doorbell *bell)
     return poll(&polled, 1, 0) == 1;
 }
 
+/* Whether the bell ends a wait. Where ends must be asked for, waits end by themselves too, and go on. */
+static bool wakes(struct supervise *set, struct told *told)
+{
+    bool is_woken;
+
+    do
+        is_woken = supervise_wait(set, 3600 * SECOND_NS, note_end, told);
+    while (!is_woken && told->times[0] == 0);
+    return is_woken;
+}
+
 static void test_doorbell(void)
 {
     struct told told = {0};
@@ -262,7 +273,7 @@ static void test_doorbell(void)
     held(test_int(0, doorbell_open(&bell), "a doorbell opens"));
     supervise_init(&set, 1, bell.fd);
     start(&set, 0, ring_and_hold_still, &bell);
-    held(test_ok(supervise_wait(&set, 3600 * SECOND_NS, note_end, &told), "a child's ring ends a wait"));
+    held(test_ok(wakes(&set, &told), "a child's ring ends a wait"));
     held(test_int(0, told.times[0], "and nothing else does"));
     held(test_ok(is_rung(&bell), "whoever waits clears it"));
     doorbell_clear(&bell);

@@ -523,7 +523,7 @@ static bool read_pages(long *size, long *resident)
 static void test_leaks(void)
 {
     struct symbols_object object = program();
-    int rounds = test_under_valgrind() ? 20 : 1000, fds = test_fds(), n_found = 0;
+    int rounds = test_under_valgrind() ? 5 : 1000, fds = test_fds(), n_found = 0;
     long size = 0, resident = 0, size_before = 0, resident_before = 0;
     struct known known;
 

@@ -13,6 +13,15 @@ static void test_one_line(void)
     test_has("a b", text, "one in the middle is a blank");
 }
 
+static void test_controls(void)
+{
+    char text[] = "a\tb\033[2J\007\177 \xc3\xa9\xc2\x9b\xe2\x82\xac";
+
+    text_one_line(text);
+    test_str("a b?[2J?? \xc3\xa9?\x9b\xe2\x82\xac", text,
+             "what a terminal would obey is shown, other letters stay");
+}
+
 static void test_copy_end(void)
 {
     char to[6];
@@ -81,6 +90,7 @@ int main(void)
     test_begin(10);
     test_distance();
     test_one_line();
+    test_controls();
     test_copy_end();
     test_ranges();
     return test_end();

@@ -8,6 +8,14 @@ static int is_break(char c)
     return c == '\n' || c == '\r';
 }
 
+/* What a terminal would obey: ASCII's, and the further ones of UTF-8, whose second byte then is no character. */
+static int is_control(const char *text)
+{
+    unsigned char c = (unsigned char)text[0], next = (unsigned char)text[1];
+
+    return c < ' ' || c == 0x7f || (c == 0xc2 && next >= 0x80 && next < 0xa0);
+}
+
 void text_one_line(char *text)
 {
     size_t length = strlen(text);
@@ -15,8 +23,10 @@ void text_one_line(char *text)
     while (length > 0 && is_break(text[length - 1]))
         text[--length] = '\0';
     for (; *text != '\0'; text++) {
-        if (is_break(*text))
+        if (is_break(*text) || *text == '\t')
             *text = ' ';
+        else if (is_control(text))
+            *text = '?';
     }
 }
 

@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 /*
- * Makes text one line, whatever names and values of users went into it: line breaks at its end go, others are
- * blanks.
+ * Makes text one line, whatever names and values of users went into it: line breaks at its end go, others, and tabs,
+ * are blanks; other characters that a terminal would obey are question marks.
  */
 void text_one_line(char *text);
 

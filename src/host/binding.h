@@ -37,6 +37,7 @@ struct binding_request {
     int cores;      /* of each share; 0: what an equal share has, with CLOSE one */
     int per_object; /* with BY_...: so many ranks at most on each, one after the other; 0: in turn */
     bool use_smt;   /* each processing unit counts as a core */
+    int threads;    /* so many cores each rank can use; 0: nobody knows. Where cores differ, see below */
 };
 
 /*
@@ -62,6 +63,9 @@ struct binding_plan {
  * cross the border of an L3, a node or a package only where not all of them fit in without, and that of the
  * smallest rather than that of a larger one. Of the objects of BY_... none is crossed: shares are as large as lets
  * all fit in.
+ * Where cores differ in speed the fast ones come first: slower ones are used where ranks need more cores than the
+ * fast ones are, or one rank is alone; and shares are as large as lets each be of equal cores. A rank needs
+ * `cores`, else `threads`, else one.
  * Owner: the caller, binding_plan_destroy().
  * Returns NULL with errno ENOMEM; EINVAL: n_ranks < 1; or ENOSPC: so many do not fit, as they ask for more cores
  * than there are, or per_object is too small.

@@ -1,31 +1,12 @@
 #include "host/binding.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 
-/*
- * A share is a run of units: whole cores, or single processing units where ranks outnumber the cores. Domains
- * are runs of units too, because hwloc's order keeps what belongs together together. A level is what one kind
- * of domain splits; the levels below are split inside of it.
- */
-enum kind { KIND_PACKAGE, KIND_NUMA, KIND_L3, KIND_CORE, N_KINDS };
+#include "host/binding_layout.h"
+#include "host/binding_speeds.h"
 
-struct layout {
-    const struct topology *topology;
-    const struct binding_request *request;
-    bool by_core;  /* units are cores */
-    bool is_close; /* domains are filled one after the other */
-    int n_units;
-    int *first_pu;   /* of each unit, and behind the last one n_pus */
-    int share_units; /* in each share */
-    int n_levels;    /* without that of cores where the units are cores */
-    enum kind levels[N_KINDS];
-    int n_placed;
-    int *share_start; /* of each rank placed so far: its first unit */
-};
-
-static int domain_id(const struct layout *layout, int unit, int level)
+static int domain_id(const struct binding_layout *layout, int unit, int level)
 {
     const struct topology_pu *pu = &layout->topology->pus[layout->first_pu[unit]];
 
@@ -36,13 +17,15 @@ static int domain_id(const struct layout *layout, int unit, int level)
         return pu->numa;
     case KIND_L3:
         return pu->l3;
+    case KIND_SPEED:
+        return pu->speed;
     default:
         return pu->core;
     }
 }
 
 /* The end, end at most, of the domain that unit begin lies in. */
-static int domain_end(const struct layout *layout, int begin, int end, int level)
+static int domain_end(const struct binding_layout *layout, int begin, int end, int level)
 {
     int id = domain_id(layout, begin, level);
 
@@ -53,7 +36,7 @@ static int domain_end(const struct layout *layout, int begin, int end, int level
 }
 
 /* How many shares units begin to end - 1 hold, none crossing a domain of levels level to deepest - 1. */
-static int capacity(const struct layout *layout, int begin, int end, int level, int deepest)
+static int capacity(const struct binding_layout *layout, int begin, int end, int level, int deepest)
 {
     int sum = 0;
 
@@ -69,7 +52,7 @@ static int capacity(const struct layout *layout, int begin, int end, int level, 
 }
 
 /* The deepest for which capacity() is n or more; level where that is only so if shares cross its domains. */
-static int deepest_uncrossed(const struct layout *layout, int begin, int end, int level, int n)
+static int deepest_uncrossed(const struct binding_layout *layout, int begin, int end, int level, int n)
 {
     int deepest = layout->n_levels;
 
@@ -79,7 +62,7 @@ static int deepest_uncrossed(const struct layout *layout, int begin, int end, in
 }
 
 /* How many shares the domains of this level take if none gets more than most. */
-static int taken(const struct layout *layout, int begin, int end, int level, int deepest, int most)
+static int taken(const struct binding_layout *layout, int begin, int end, int level, int deepest, int most)
 {
     int sum = 0;
 
@@ -93,7 +76,7 @@ static int taken(const struct layout *layout, int begin, int end, int level, int
     return sum;
 }
 
-static int count_domains(const struct layout *layout, int begin, int end, int level)
+static int count_domains(const struct binding_layout *layout, int begin, int end, int level)
 {
     int n = 0;
 
@@ -103,7 +86,7 @@ static int count_domains(const struct layout *layout, int begin, int end, int le
 }
 
 /* When n shares are dealt in turn: how many each domain of this level gets, if it has room for so many. */
-static int even_share(const struct layout *layout, int begin, int end, int level, int deepest, int n)
+static int even_share(const struct binding_layout *layout, int begin, int end, int level, int deepest, int n)
 {
     int each = n / count_domains(layout, begin, end, level);
 
@@ -114,7 +97,7 @@ static int even_share(const struct layout *layout, int begin, int end, int level
 }
 
 /* Shares side by side, or, where they cross domains anyway, at even distances over all of them. */
-static void place_in_row(struct layout *layout, int begin, int end, int n, bool is_spaced)
+static void place_in_row(struct binding_layout *layout, int begin, int end, int n, bool is_spaced)
 {
     for (int i = 0; i < n; i++) {
         int offset = is_spaced ? (int)((long)i * (end - begin) / n) : i * layout->share_units;
@@ -123,17 +106,23 @@ static void place_in_row(struct layout *layout, int begin, int end, int n, bool 
     }
 }
 
+/* Whether its domains are filled one after the other: side by side, or the fast cores before the slow ones. */
+static bool is_filled(const struct binding_layout *layout, int level)
+{
+    return layout->is_close || layout->levels[level] == KIND_SPEED;
+}
+
 /* Places the next n ranks in units begin to end - 1, which lie in one domain of the level above. */
-static void place(struct layout *layout, int begin, int end, int level, int n)
+static void place(struct binding_layout *layout, int begin, int end, int level, int n)
 {
     int deepest = deepest_uncrossed(layout, begin, end, level, n);
     int each, extra;
 
     if (deepest == level) {
-        place_in_row(layout, begin, end, n, level < layout->n_levels);
+        place_in_row(layout, begin, end, n, level < layout->n_levels && layout->levels[level] != KIND_SPEED);
         return;
     }
-    each = layout->is_close ? 0 : even_share(layout, begin, end, level, deepest, n);
+    each = is_filled(layout, level) ? 0 : even_share(layout, begin, end, level, deepest, n);
     /* What is over goes to the first domains that have more room. */
     extra = n - taken(layout, begin, end, level, deepest, each);
     while (begin < end) {
@@ -143,7 +132,7 @@ static void place(struct layout *layout, int begin, int end, int level, int n)
         int more = room - count < extra ? room - count : extra;
 
         /* One more each; or as many as there is room for. */
-        if (more > 1 && !layout->is_close)
+        if (more > 1 && !is_filled(layout, level))
             more = 1;
         extra -= more;
         place(layout, begin, next, level + 1, count + more);
@@ -152,7 +141,7 @@ static void place(struct layout *layout, int begin, int end, int level, int n)
 }
 
 /* Makes the units: cores, or processing units. */
-static void layout_units(struct layout *layout)
+static void layout_units(struct binding_layout *layout)
 {
     const struct topology *topology = layout->topology;
 
@@ -167,11 +156,11 @@ static void layout_units(struct layout *layout)
  * Puts the larger domains above the smaller ones: most machines have NUMA nodes in packages and L3s in nodes,
  * but firmware can make a node of two packages, or two nodes below one L3.
  */
-static void order_levels(struct layout *layout)
+static void order_levels(struct binding_layout *layout, int first)
 {
-    for (int i = 1; i < layout->n_levels; i++) {
-        for (int j = i; j > 0; j--) {
-            enum kind kind = layout->levels[j];
+    for (int i = first + 1; i < layout->n_levels; i++) {
+        for (int j = i; j > first; j--) {
+            enum binding_kind kind = layout->levels[j];
 
             if (count_domains(layout, 0, layout->n_units, j) >=
                 count_domains(layout, 0, layout->n_units, j - 1))
@@ -182,12 +171,29 @@ static void order_levels(struct layout *layout)
     }
 }
 
+/* Where cores differ the fast ones are used first, of the whole machine or, with BY_..., of each object. */
+static void layout_levels(struct binding_layout *layout)
+{
+    bool is_by_object = layout->request->map >= BINDING_BY_L3;
+
+    if (layout->has_speeds && !is_by_object)
+        layout->levels[layout->n_levels++] = KIND_SPEED;
+    layout->levels[layout->n_levels++] = KIND_PACKAGE;
+    layout->levels[layout->n_levels++] = KIND_NUMA;
+    layout->levels[layout->n_levels++] = KIND_L3;
+    if (layout->has_speeds && is_by_object)
+        layout->levels[layout->n_levels++] = KIND_SPEED;
+    if (!layout->by_core)
+        layout->levels[layout->n_levels++] = KIND_CORE;
+    order_levels(layout, layout->levels[0] == KIND_SPEED);
+}
+
 /* ---- Ranks in turn to objects ---- */
 
 /* The level of the objects that ranks are dealt to; -1: to none. */
-static int object_level(const struct layout *layout)
+static int object_level(const struct binding_layout *layout)
 {
-    static const enum kind kinds[] = {
+    static const enum binding_kind kinds[] = {
         [BINDING_BY_L3] = KIND_L3, [BINDING_BY_NUMA] = KIND_NUMA, [BINDING_BY_PACKAGE] = KIND_PACKAGE};
 
     if (layout->request->map < BINDING_BY_L3)
@@ -200,13 +206,13 @@ static int object_level(const struct layout *layout)
 }
 
 /* How many shares the objects hold together, none crossing one, and none with more than most. */
-static int room_in_objects(const struct layout *layout, int level, int most)
+static int room_in_objects(const struct binding_layout *layout, int level, int most)
 {
     return taken(layout, 0, layout->n_units, level, level + 1, most);
 }
 
 /* The most that an object gets when n are dealt in turn. */
-static int most_in_object(const struct layout *layout, int level)
+static int most_in_object(const struct binding_layout *layout, int level)
 {
     int most = layout->request->per_object;
 
@@ -218,7 +224,7 @@ static int most_in_object(const struct layout *layout, int level)
 }
 
 /* Ranks as they lie, object by object, become ranks in turn: the first of each, then the second of each. */
-static int deal_in_turn(struct layout *layout, int level)
+static int deal_in_turn(struct binding_layout *layout, int level)
 {
     int n = layout->n_placed, *starts = calloc((size_t)n, sizeof *starts), rank = 0;
 
@@ -240,7 +246,7 @@ static int deal_in_turn(struct layout *layout, int level)
     return 0;
 }
 
-static int place_by_object(struct layout *layout, int level)
+static int place_by_object(struct binding_layout *layout, int level)
 {
     int most = most_in_object(layout, level), left = layout->request->n_ranks;
     /* When dealt in turn, so many objects have one more than the others. */
@@ -273,7 +279,7 @@ static int most_or_all(const struct binding_request *request)
 }
 
 /* The largest of which all fit into the objects; 0: none does. */
-static int largest_in_objects(struct layout *layout, int level)
+static int largest_in_objects(struct binding_layout *layout, int level)
 {
     const struct binding_request *request = layout->request;
 
@@ -285,8 +291,38 @@ static int largest_in_objects(struct layout *layout, int level)
     return layout->share_units;
 }
 
+/* Whether a share fits in before the first border to slower units. */
+static bool is_fast_used(const struct binding_layout *layout)
+{
+    const struct topology_pu *pus = layout->topology->pus;
+    int unit = 0;
+
+    while (unit < layout->n_units && pus[layout->first_pu[unit]].speed == pus[0].speed)
+        unit++;
+    return layout->share_units <= unit;
+}
+
+/*
+ * An equal share of all units; where these differ, the largest of which all fit in without mixing them, if it has
+ * what ranks need and does not leave the fastest unused. One rank has all.
+ */
+static int equal_share(struct binding_layout *layout)
+{
+    const struct binding_request *request = layout->request;
+    int largest = layout->n_units / request->n_ranks, least = binding_cores_needed(request);
+
+    if (request->n_ranks == 1 || !layout->has_speeds)
+        return largest;
+    for (layout->share_units = largest; layout->share_units >= least; layout->share_units--) {
+        if (is_fast_used(layout) &&
+            capacity(layout, 0, layout->n_units, 0, layout->n_levels) >= request->n_ranks)
+            return layout->share_units;
+    }
+    return largest;
+}
+
 /* Returns 0, or -1 with errno ENOSPC. */
-static int choose_size(struct layout *layout, int level)
+static int choose_size(struct binding_layout *layout, int level)
 {
     const struct binding_request *request = layout->request;
     /* Else ranks outnumber cores, and have no choice. */
@@ -299,7 +335,7 @@ static int choose_size(struct layout *layout, int level)
     else if (request->map == BINDING_CLOSE || !is_free)
         layout->share_units = 1;
     else
-        layout->share_units = layout->n_units / request->n_ranks;
+        layout->share_units = equal_share(layout);
     errno = ENOSPC;
     if (layout->share_units == 0 || layout->share_units > layout->n_units / request->n_ranks)
         return -1;
@@ -308,101 +344,32 @@ static int choose_size(struct layout *layout, int level)
     return room_in_objects(layout, level, most_or_all(request)) >= request->n_ranks ? 0 : -1;
 }
 
-/* ---- From shares to processing units ---- */
+/* ---- All of it ---- */
 
-/* The processing units of rank's row: first to before end. */
-static void bound_pus(const struct layout *layout, int rank, int *first, int *end)
-{
-    const struct topology_pu *pus = layout->topology->pus;
-    const struct binding_request *request = layout->request;
-    int start = layout->share_start[rank], units = layout->share_units;
-    size_t id;
-
-    if (request->policy == BINDING_CORE || request->policy >= BINDING_L3)
-        units = request->cores > 0 ? units : 1;
-    *first = layout->first_pu[start];
-    *end = request->policy == BINDING_PU ? *first + 1 : layout->first_pu[start + units];
-    if (request->policy < BINDING_L3)
-        return;
-    id = request->policy == BINDING_L3     ? offsetof(struct topology_pu, l3)
-         : request->policy == BINDING_NUMA ? offsetof(struct topology_pu, numa)
-                                           : offsetof(struct topology_pu, package);
-#define ID(pu) (*(const int *)((const char *)&pus[pu] + id))
-    while (*first > 0 && ID(*first - 1) == ID(*first))
-        --*first;
-    while (*end < layout->topology->n_pus && ID(*end) == ID(*end - 1))
-        ++*end;
-#undef ID
-}
-
-static int compare_ints(const void *a, const void *b)
-{
-    int x = *(const int *)a, y = *(const int *)b;
-
-    return (x > y) - (x < y);
-}
-
-static void fill_row(const struct layout *layout, int rank, int *row, int width)
-{
-    int first, end;
-
-    bound_pus(layout, rank, &first, &end);
-    for (int i = 0; i < width; i++)
-        row[i] = first + i < end ? layout->topology->pus[first + i].os_index : -1;
-    qsort(row, (size_t)(end - first), sizeof *row, compare_ints);
-}
-
-static int fill_plan(struct binding_plan *plan, const struct layout *layout)
-{
-    for (int rank = 0; rank < plan->n_ranks; rank++) {
-        int first, end;
-
-        bound_pus(layout, rank, &first, &end);
-        plan->width = end - first > plan->width ? end - first : plan->width;
-    }
-    plan->pus = calloc((size_t)plan->n_ranks * (size_t)plan->width, sizeof *plan->pus);
-    if (plan->pus == NULL)
-        return -1;
-    for (int rank = 0; rank < plan->n_ranks; rank++)
-        fill_row(layout, rank, plan->pus + (size_t)rank * (size_t)plan->width, plan->width);
-    return 0;
-}
-
-/* Whole cores in each share: only where the ranks have them for themselves. */
-static int own_cores(const struct layout *layout)
-{
-    if (!layout->by_core || layout->request->policy >= BINDING_L3 || layout->request->policy == BINDING_PU)
-        return 0;
-    return layout->request->policy == BINDING_CORE && layout->request->cores == 0 ? 1 : layout->share_units;
-}
-
-static int plan_layout(struct binding_plan *plan, struct layout *layout)
+static int plan_layout(struct binding_plan *plan, struct binding_layout *layout)
 {
     int level;
 
     layout_units(layout);
-    order_levels(layout);
+    layout_levels(layout);
     level = object_level(layout);
     if (choose_size(layout, level) != 0)
         return -1;
-    plan->cores_per_rank = own_cores(layout);
     layout->is_close = layout->request->map == BINDING_CLOSE;
     if (level < 0)
         place(layout, 0, layout->n_units, 0, plan->n_ranks);
     else if (place_by_object(layout, level) != 0)
         return -1;
-    return fill_plan(plan, layout);
+    return binding_layout_fill(layout, plan);
 }
 
-static int plan_shares(struct binding_plan *plan, const struct topology *topology,
-                       const struct binding_request *request)
+static int plan_on(struct binding_plan *plan, const struct topology *topology,
+                   const struct binding_request *request, bool has_speeds)
 {
-    bool by_core = plan->n_ranks <= topology->n_cores && !request->use_smt;
-    struct layout layout = {.topology = topology,
-                            .request = request,
-                            .by_core = by_core,
-                            .n_levels = by_core ? KIND_L3 + 1 : KIND_CORE + 1,
-                            .levels = {KIND_PACKAGE, KIND_NUMA, KIND_L3, KIND_CORE}};
+    struct binding_layout layout = {.topology = topology,
+                                    .request = request,
+                                    .by_core = plan->n_ranks <= topology->n_cores && !request->use_smt,
+                                    .has_speeds = has_speeds};
     int status = -1;
 
     layout.first_pu = calloc((size_t)topology->n_pus + 1, sizeof *layout.first_pu);
@@ -411,6 +378,21 @@ static int plan_shares(struct binding_plan *plan, const struct topology *topolog
         status = plan_layout(plan, &layout);
     free(layout.share_start);
     free(layout.first_pu);
+    return status;
+}
+
+static int plan_shares(struct binding_plan *plan, const struct topology *topology,
+                       const struct binding_request *request)
+{
+    struct topology *view;
+    int status;
+
+    /* Who is bound to all of a cache, node or package has its slow cores, too. */
+    if (!binding_has_speeds(topology) || request->policy >= BINDING_L3)
+        return plan_on(plan, topology, request, false);
+    view = binding_view(topology, request);
+    status = view != NULL ? plan_on(plan, view, request, binding_has_speeds(view)) : -1;
+    topology_destroy(view);
     return status;
 }
 

@@ -10,6 +10,9 @@
  * Status, siginfo and core dump of the end are those that the process would have had without any of this: the
  * core's top frame is the one that faulted.
  *
+ * Ranks of a launcher, born by exec, join instead (crash_join_rank); who reports has another layout than they, and
+ * formats by what they have written down of theirs (crash_objects.h).
+ *
  * A fault that another process mends meanwhile (a file that grows again) is none, and the process goes on. So
  * a slot tells of the end only where it has the signal that the end has.
  */
@@ -19,6 +22,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "host/crash_objects.h"
 
 #define CRASH_PCS 64
 
@@ -30,10 +35,10 @@ struct crash_shared {
     _Atomic uint32_t n_pcs; /* written last; 1 first, so that pcs[0] is there even if no more can be found */
     int32_t signal;
     int32_t code; /* siginfo's si_code; above 0: the kernel's, for what the process did itself */
-    uint32_t reserved;
+    uint32_t n_objects; /* of a rank: how many of its files it has written down */
     uint64_t fault_address; /* SIGSEGV and SIGBUS with such a code but SI_KERNEL, which has none; else 0 */
     uint64_t stack_pointer;
-    uint64_t stack_top;      /* of the thread that installed, where it was that one; else 0 */
+    uint64_t stack_top;      /* of a thread that installed or joined; else 0 */
     uint64_t pcs[CRASH_PCS]; /* [0] the instruction itself, the others: within the call of the one before */
 };
 
@@ -59,6 +64,19 @@ void crash_install(struct crash_shared *slot);
 void crash_use(struct crash_shared *slot);
 
 /*
+ * In a rank: installs the same handlers, whatever other threads do meanwhile, but not two of them this; from then on
+ * a crash fills slot and objects, which stay mapped. Nothing is loaded for it: where the unwinder is not there yet, it
+ * is loaded in a copy of the process that has crashed.
+ */
+void crash_join_rank(struct crash_shared *slot, struct crash_objects_shared *objects);
+
+/*
+ * In another thread of such a process: gives it an alternate stack until it ends, unless it has one; overflows of
+ * its own stack are told of too then. Does nothing in any other process.
+ */
+void crash_join_thread(void);
+
+/*
  * Writes the traceback, the innermost frame first and nothing above main:
  *
  *       #0 step at heat.c:40          where there is debug info, and symbols.h can read it
@@ -75,8 +93,19 @@ void crash_use(struct crash_shared *slot);
  */
 int crash_format(const struct crash_shared *slot, char *text, size_t size);
 
+/* The same of a rank, for any process: without the names of exported functions, where libdw is missing. */
+int crash_format_rank(const struct crash_shared *slot, const struct crash_objects_shared *objects, char *text,
+                      size_t size);
+
 /*
- * Whether the stack was used up: a fault in the first thread's stack, between a little below the stack
+ * Writes where a rank crashed, in files and addresses of the innermost frames: the same in all ranks that crashed
+ * alike. "" where it is not known.
+ */
+void crash_format_place(const struct crash_shared *slot, const struct crash_objects_shared *objects, char *text,
+                        size_t size);
+
+/*
+ * Whether the stack was used up: a fault in the stack of a thread that is known, between a little below the stack
  * pointer (a call) and the top (a frame with large arrays begins far below what it writes first). All that is
  * mapped unless the stack has come to its end. What crashes while it runs on a stack of its own making may be
  * mistaken for it.

@@ -102,9 +102,10 @@ static bool append_sources(struct lines *lines, uint32_t i, const struct pc_plac
 }
 
 /* answer: what debug info says; NULL: it was not asked. */
-static bool append_frame(struct lines *lines, uint32_t i, uint64_t pc, const struct symbols_answer *answer)
+static bool append_frame(struct lines *lines, uint32_t i, const struct pc_place *at, uint64_t pc,
+                         const struct symbols_answer *answer)
 {
-    struct pc_place place = pc_place(pc);
+    struct pc_place place = *at;
     const struct symbols_place *sources = answer != NULL ? answer->places : NULL;
     int n = answer != NULL ? answer->n : 0;
 
@@ -119,18 +120,69 @@ static bool append_frame(struct lines *lines, uint32_t i, uint64_t pc, const str
     return append_symbol(lines, i, &place);
 }
 
-/* Asks the debug info. */
-static const struct symbols_answer *look_up(const uint64_t *pcs, uint32_t n)
+/* What is known of a frame before the debug info is asked. */
+struct frame {
+    struct pc_place place;
+    struct symbols_question question;
+};
+
+static struct frame own_frame(uint64_t pc)
 {
-    struct symbols_question questions[CRASH_PCS];
+    struct pc_place place = pc_place(pc);
 
-    for (uint32_t i = 0; i < n; i++) {
-        struct pc_place place = pc_place(pcs[i]);
+    return (struct frame){place, {{place.path, (uintptr_t)place.base, place.base}, pc}};
+}
 
-        questions[i].pc = pcs[i];
-        questions[i].object = (struct symbols_object){place.path, (uintptr_t)place.base, place.base};
-    }
+/* Of a process with another layout. */
+static struct frame rank_frame(const struct crash_objects_shared *objects, uint32_t n_objects, uint64_t pc)
+{
+    const char *path = NULL;
+    const struct crash_object_shared *object = crash_objects_find(objects, n_objects, pc, &path);
+    struct frame frame = {.question = {.pc = pc}};
+
+    if (object == NULL)
+        return frame;
+    frame.place.object = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    frame.place.path = path;
+    frame.place.address = pc - object->bias;
+    if (object->start != 0)
+        frame.question.object = (struct symbols_object){path, object->start, NULL};
+    return frame;
+}
+
+static struct frame frame_of(const struct crash_shared *slot, const struct crash_objects_shared *objects,
+                             uint64_t pc)
+{
+    return objects != NULL ? rank_frame(objects, slot->n_objects, pc) : own_frame(pc);
+}
+
+/* Asks the debug info. */
+static const struct symbols_answer *look_up(const struct frame *frames, uint32_t n)
+{
+    struct symbols_question questions[CRASH_PCS] = {0};
+
+    for (uint32_t i = 0; i < n; i++)
+        questions[i] = frames[i].question;
     return symbols_find(questions, (int)n);
+}
+
+/* The same as count_to_main(), by what was found of the frames. */
+static uint32_t count_by_answers(const struct frame *frames, const struct symbols_answer *answers, uint32_t n)
+{
+    for (uint32_t i = 0; answers != NULL && i < n; i++) {
+        const char *function = answers[i].n > 0 ? answers[i].places[answers[i].n - 1].function : "";
+
+        if (strcmp(function, "main") == 0)
+            return i + 1;
+        if (strncmp(function, "__libc_start_", 13) == 0) {
+            uint64_t start = frames[i].question.object.start;
+
+            while (i > 0 && frames[i - 1].question.object.start == start)
+                i--;
+            return i;
+        }
+    }
+    return n;
 }
 
 /* Copies the frames that are there. Returns how many. */
@@ -153,26 +205,63 @@ static uint32_t count_same(const uint64_t *pcs, uint32_t n)
     return same;
 }
 
-int crash_format(const struct crash_shared *slot, char *text, size_t size)
+/* objects: NULL where the process had this one's layout. */
+static int format(const struct crash_shared *slot, const struct crash_objects_shared *objects, char *text,
+                  size_t size)
 {
     struct lines lines = {.text = text, .size = size};
+    struct frame frames[CRASH_PCS];
     uint64_t pcs[CRASH_PCS];
-    uint32_t n = pcs_of(slot, pcs), same;
+    uint32_t n_asked, n = pcs_of(slot, pcs), same;
     const struct symbols_answer *answers;
 
     if (size == 0)
         return 0;
     *text = '\0';
-    n = count_to_main(pcs, n);
-    answers = look_up(pcs, n);
+    n_asked = n = objects == NULL ? count_to_main(pcs, n) : n;
+    for (uint32_t i = 0; i < n; i++)
+        frames[i] = frame_of(slot, objects, pcs[i]);
+    answers = look_up(frames, n);
+    if (objects != NULL)
+        n = count_by_answers(frames, answers, n);
     for (uint32_t i = 0; i < n; i += same) {
         same = count_same(pcs + i, n - i);
-        if (!append_frame(&lines, i, pcs[i], answers != NULL ? &answers[i] : NULL) ||
+        if (!append_frame(&lines, i, &frames[i].place, pcs[i], answers != NULL ? &answers[i] : NULL) ||
             (same > 1 && !append(&lines, "  ... %u more\n", same - 1)))
             break;
     }
-    symbols_free(answers, (int)n);
+    symbols_free(answers, (int)n_asked);
     return lines.n;
+}
+
+int crash_format(const struct crash_shared *slot, char *text, size_t size)
+{
+    return format(slot, NULL, text, size);
+}
+
+int crash_format_rank(const struct crash_shared *slot, const struct crash_objects_shared *objects, char *text,
+                      size_t size)
+{
+    return format(slot, objects, text, size);
+}
+
+void crash_format_place(const struct crash_shared *slot, const struct crash_objects_shared *objects, char *text,
+                        size_t size)
+{
+    struct lines lines = {.text = text, .size = size};
+    uint64_t pcs[CRASH_PCS];
+    uint32_t n = pcs_of(slot, pcs);
+
+    if (size == 0)
+        return;
+    *text = '\0';
+    for (uint32_t i = 0; i < n; i++) {
+        struct frame frame = rank_frame(objects, slot->n_objects, pcs[i]);
+
+        if (frame.place.object == NULL ||
+            !append(&lines, "%.40s+0x%" PRIx64 " ", frame.place.object, frame.place.address))
+            break;
+    }
 }
 
 bool crash_is_stack_overflow(const struct crash_shared *slot)

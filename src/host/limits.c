@@ -77,21 +77,23 @@ int limits_cpu_quota(const char *root)
     return smallest == INT_MAX ? 0 : smallest;
 }
 
-static uint64_t soft_limit(int resource)
+uint64_t limits_resource(int resource, bool is_hard)
 {
     struct rlimit limit;
+    rlim_t value;
 
-    if (getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    if (getrlimit((__rlimit_resource_t)resource, &limit) != 0)
         return LIMITS_NONE;
-    return limit.rlim_cur;
+    value = is_hard ? limit.rlim_max : limit.rlim_cur;
+    return value != RLIM_INFINITY ? value : LIMITS_NONE;
 }
 
 uint64_t limits_address_space(void)
 {
-    return soft_limit(RLIMIT_AS);
+    return limits_resource(RLIMIT_AS, false);
 }
 
 uint64_t limits_file_size(void)
 {
-    return soft_limit(RLIMIT_FSIZE);
+    return limits_resource(RLIMIT_FSIZE, false);
 }

@@ -69,6 +69,9 @@ int limits_cpu_quota(const char *root);
  */
 uint64_t limits_processes(const char *root, uint64_t wanted);
 
+/* One of RLIMIT_..., of this process, soft or hard, or LIMITS_NONE. */
+uint64_t limits_resource(int resource, bool is_hard);
+
 /* The soft RLIMIT_AS and RLIMIT_FSIZE of this process in bytes, or LIMITS_NONE. */
 uint64_t limits_address_space(void);
 uint64_t limits_file_size(void);

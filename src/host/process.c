@@ -27,11 +27,8 @@ static int open_pidfd(pid_t pid)
     return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-/*
- * Whether the kernel has pidfds; asked once. -1: not yet asked. Two threads that ask at once get the same
- * answer.
- */
-static bool has_pidfd(void)
+/* -1: not yet asked. Two threads that ask at once get the same answer. */
+bool process_has_pidfd(void)
 {
     static atomic_int known = -1;
     int answer = atomic_load(&known);
@@ -108,7 +105,7 @@ static void end_with_nobody(pid_t unused)
 static void open_end_pipe(int ends[2])
 {
     ends[0] = ends[1] = -1;
-    if (has_pidfd())
+    if (process_has_pidfd())
         return;
     if (pipe2(ends, O_CLOEXEC) != 0) {
         ends[0] = ends[1] = -1;
@@ -153,7 +150,7 @@ static void adopt(struct process *process, pid_t pid, const int ends[2])
 {
     if (ends[1] >= 0)
         close(ends[1]);
-    *process = (struct process){.pid = pid, .end_fd = -1, .is_unwatched = has_pidfd()};
+    *process = (struct process){.pid = pid, .end_fd = -1, .is_unwatched = process_has_pidfd()};
     if (!process->is_unwatched)
         set_end_fd(process, ends[0]);
 }
@@ -485,7 +482,7 @@ void process_signal(const struct process *process, int signal)
 
 bool process_signal_meant(pid_t pid, int signal, bool (*is_meant)(pid_t pid, void *argument), void *argument)
 {
-    int pidfd = has_pidfd() ? open_pidfd(pid) : -1;
+    int pidfd = process_has_pidfd() ? open_pidfd(pid) : -1;
     int saved_errno = errno;
     bool sent = false;
 

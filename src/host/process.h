@@ -30,11 +30,21 @@ enum process_how {
     PROCESS_VANISHED   /* ended, but the program took the status: SIGCHLD ignored, or a wait for any child */
 };
 
+/* What the child used, and all those that it started and waited for. 0: the system does not tell. */
+struct process_use {
+    uint64_t user_ns, system_ns; /* processor time */
+    uint64_t peak_bytes;         /* of memory, shared pages too: of the one that had most */
+};
+
 struct process_end {
     enum process_how how;
     int code;
     bool dumped_core;
+    struct process_use use;
 };
+
+/* Whether the kernel has pidfds: without, an end is seen as end_fd says. Asked once. */
+bool process_has_pidfd(void);
 
 /*
  * Forks a child that runs body(argument) and then leaves by _exit(0). It gets SIGKILL when the calling thread
@@ -58,6 +68,14 @@ void process_watch(struct process *process);
  * before. The last real-time signal but two is taken for that in the child, and is not blocked there.
  */
 int process_fork_staying(struct process *process, void (*body)(void *argument), void *argument);
+
+/*
+ * Runs body(argument) in a copy of the process, which is gone when it returns: killed after limit_ns, where a lock
+ * that another thread had keeps it. For a signal handler of a process that ends: whatever body does, and may crash
+ * over, only what it stores in shared memory is left of it. No hook of the program runs.
+ * Returns whether there was a copy.
+ */
+bool process_twin(void (*body)(void *argument), void *argument, uint64_t limit_ns);
 
 /* As process_fork(), but the child outlives the caller: it has to see by itself when that is gone. */
 int process_fork_apart(struct process *process, void (*body)(void *argument), void *argument);
@@ -106,6 +124,11 @@ int process_spawn(struct process *process, const struct process_spec *spec, cons
  * Returns end->how; from the first answer other than PROCESS_RUNS on the process must not be used again.
  */
 enum process_how process_reap(struct process *process, struct process_end *end);
+
+/*
+ * Whether the child, which has not been reaped, was stopped (Ctrl-Z) since this was asked last. Never blocks.
+ */
+bool process_has_stopped(const struct process *process);
 
 /* Sends signal to the child, which has not been reaped; by its pidfd where it has one, so that no later
  * process with its pid gets it. */

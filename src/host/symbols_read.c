@@ -64,7 +64,7 @@ static struct {
 static struct {
     FOR_ALL_CALLS(DECLARE)
     char *(*demangle)(const char *name, char *buffer, size_t *size,
-                      int *status); /* NULL: no program of C++ */
+                      int *status); /* NULL: not found, or not yet */
 } dw;
 
 static bool find_call(void *library, const char *name, void *call)
@@ -169,11 +169,28 @@ static struct module *module_of(const struct symbols_object *object)
 
 /* ---- Names of functions and files ---- */
 
+/* Of a program of C++ it is there; else, where another's names are to be read, it is loaded at the first. */
+static void find_demangle(void)
+{
+    static bool is_tried;
+    void *library;
+
+    if (dw.demangle != NULL || is_tried)
+        return;
+    is_tried = true;
+    library = symbols_dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL);
+    if (library != NULL)
+        find_call(library, "__cxa_demangle", &dw.demangle);
+}
+
 /* A name of C++ in readable form. */
 static void set_mangled(struct symbols_place *place, const char *name)
 {
     int status = -1;
-    char *readable = dw.demangle != NULL ? dw.demangle(name, NULL, NULL, &status) : NULL;
+    char *readable;
+
+    find_demangle();
+    readable = dw.demangle != NULL ? dw.demangle(name, NULL, NULL, &status) : NULL;
 
     snprintf(place->function, sizeof place->function, "%s", readable != NULL ? readable : name);
     free(readable);

@@ -5,24 +5,31 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <hwloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/env.h"
 #include "base/error.h"
 #include "base/slow.h"
+#include "host/speeds.h"
 
 /*
  * What is used of hwloc, by the names there behind hwloc_. It is loaded at the first need, which ranks do not
  * have: linked normally it would be loaded at the start of each, with what it needs itself.
  */
+#if HWLOC_API_VERSION >= 0x00020400
+#define KIND_FUNCTIONS(each) each(cpukinds_get_by_cpuset) each(cpukinds_get_info)
+#else
+#define KIND_FUNCTIONS(each)
+#endif
 #define FUNCTIONS(each)                                                                                      \
     each(bitmap_alloc) each(bitmap_free) each(bitmap_isset) each(bitmap_set) each(bitmap_weight)             \
-        each(get_nbobjs_by_depth) each(get_obj_by_depth) each(get_type_depth) each(set_area_membind)         \
+        each(get_api_version) each(get_nbobjs_by_depth) each(get_obj_by_depth) each(get_type_depth) each(set_area_membind)         \
             each(topology_destroy) each(topology_get_topology_nodeset) each(topology_init)                   \
                 each(topology_is_thissystem) each(topology_load) each(topology_set_all_types_filter)         \
                     each(topology_set_components) each(topology_set_flags) each(topology_set_synthetic)      \
-                        each(topology_set_type_filter) each(topology_set_xml)
+                        each(topology_set_type_filter) each(topology_set_xml) KIND_FUNCTIONS(each)
 
 /* Where they are, each of the type that hwloc's header declares. */
 static struct functions {
@@ -108,21 +115,36 @@ static void drop_components(hwloc_topology_t tree)
         hwloc.topology_set_components(tree, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, names[i]);
 }
 
-static void keep_what_is_used(hwloc_topology_t tree)
+#if HWLOC_API_VERSION >= 0x00020800
+/* Kinds of processors take three files of each to read: only where it is known that they differ, or in a file. */
+static bool wants_kinds(const struct origin *origin)
 {
-    unsigned long flags = 0;
+    return origin->xml_path != NULL || (origin->synthetic == NULL && speeds_differ(""));
+}
 
+static unsigned long flags_for(const struct origin *origin)
+{
+    unsigned long flags = HWLOC_TOPOLOGY_FLAG_NO_DISTANCES | HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS;
+
+    return wants_kinds(origin) ? flags : flags | HWLOC_TOPOLOGY_FLAG_NO_CPUKINDS;
+}
+#else
+static unsigned long flags_for(const struct origin *origin)
+{
+    (void)origin;
+    return 0;
+}
+#endif
+
+static void keep_what_is_used(hwloc_topology_t tree, const struct origin *origin)
+{
     hwloc.topology_set_all_types_filter(tree, HWLOC_TYPE_FILTER_KEEP_NONE);
     hwloc.topology_set_type_filter(tree, HWLOC_OBJ_PACKAGE, HWLOC_TYPE_FILTER_KEEP_ALL);
     hwloc.topology_set_type_filter(tree, HWLOC_OBJ_L3CACHE, HWLOC_TYPE_FILTER_KEEP_ALL);
     hwloc.topology_set_type_filter(tree, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
     /* Groups carry the NUMA nodes inside a package: without them each node has all the machine's cpus. */
     hwloc.topology_set_type_filter(tree, HWLOC_OBJ_GROUP, HWLOC_TYPE_FILTER_KEEP_STRUCTURE);
-#if HWLOC_API_VERSION >= 0x00020800
-    flags =
-        HWLOC_TOPOLOGY_FLAG_NO_DISTANCES | HWLOC_TOPOLOGY_FLAG_NO_MEMATTRS | HWLOC_TOPOLOGY_FLAG_NO_CPUKINDS;
-#endif
-    hwloc.topology_set_flags(tree, flags);
+    hwloc.topology_set_flags(tree, flags_for(origin));
 }
 
 static int set_origin(hwloc_topology_t tree, const struct origin *origin)
@@ -150,14 +172,17 @@ static int load_tree(hwloc_topology_t *tree, const struct origin *origin, shared
     if (hwloc.topology_init(tree) != 0)
         return hwloc_failed(error, "start");
     drop_components(*tree);
-    keep_what_is_used(*tree);
+    keep_what_is_used(*tree, origin);
     errno = 0;
     if (set_origin(*tree, origin) == 0 && hwloc.topology_load(*tree) == 0)
         return 0;
     saved_errno = errno;
     hwloc.topology_destroy(*tree);
     errno = saved_errno;
-    return hwloc_failed(error, "read the topology of the machine");
+    return hwloc_failed(error, origin->xml_path != NULL ? "read the machine in the file that was given"
+                               : origin->synthetic != NULL
+                                   ? "make a machine of the description that was given"
+                                   : "read the topology of the machine");
 }
 
 static hwloc_obj_t ancestor(hwloc_obj_t object, hwloc_obj_type_t type)
@@ -192,6 +217,21 @@ static void find_domains(hwloc_topology_t tree, hwloc_obj_t pu, hwloc_obj_t foun
         found[DOMAIN_CORE] = pu;
     if (found[DOMAIN_L3] == NULL)
         found[DOMAIN_L3] = found[DOMAIN_PACKAGE];
+}
+
+/* The kind of pu's core, from the slowest on; 0 where nobody knows an order. */
+static int speed_of(hwloc_topology_t tree, hwloc_obj_t pu)
+{
+#if HWLOC_API_VERSION >= 0x00020400
+    int efficiency = -1, kind = hwloc.cpukinds_get_by_cpuset(tree, pu->cpuset, 0);
+
+    if (kind < 0 || hwloc.cpukinds_get_info(tree, (unsigned)kind, NULL, &efficiency, NULL, NULL, 0) != 0)
+        return 0;
+    return efficiency >= 0 ? efficiency : 0;
+#else
+    (void)tree, (void)pu;
+    return 0;
+#endif
 }
 
 /* Numbers objects from 0 in the order in which they are first seen; n is how many were. */
@@ -231,7 +271,8 @@ static void fill(struct topology *topology, hwloc_topology_t tree, hwloc_obj_t *
                                                                 .core = id[DOMAIN_CORE],
                                                                 .l3 = id[DOMAIN_L3],
                                                                 .numa = id[DOMAIN_NUMA],
-                                                                .package = id[DOMAIN_PACKAGE]};
+                                                                .package = id[DOMAIN_PACKAGE],
+                                                                .speed = speed_of(tree, pu)};
     }
     topology->n_cores = n_seen[DOMAIN_CORE];
     topology->n_nodes = n_seen[DOMAIN_NUMA];
@@ -300,15 +341,52 @@ static struct topology *load(const struct origin *origin, const cpu_set_t *allow
     return topology;
 }
 
+static const char *given(enum env_variable variable)
+{
+    const char *text = env_text(variable);
+
+    return text != NULL && text[0] != '\0' ? text : NULL;
+}
+
+/*
+ * Another machine by hwloc's own variables, or this one. hwloc would do the same by itself, but take this machine,
+ * without a word, for a file that is not there.
+ */
+static struct origin usual_origin(void)
+{
+    struct origin origin = {.xml_path = given(ENV_HWLOC_XMLFILE)};
+
+    if (origin.xml_path == NULL)
+        origin.synthetic = given(ENV_HWLOC_SYNTHETIC);
+    return origin;
+}
+
 /* hwloc has locks of its own, which no fork may meet taken. */
 struct topology *topology_load(const cpu_set_t *allowed, size_t allowed_bytes, sharedmem_error *error)
 {
+    struct origin origin = usual_origin();
     struct topology *topology;
 
     slow_lock();
-    topology = load(&(struct origin){.synthetic = NULL}, allowed, allowed_bytes, error);
+    topology = load(&origin, allowed, allowed_bytes, error);
     slow_unlock();
     return topology;
+}
+
+void topology_version(char *text, size_t size)
+{
+    sharedmem_error error;
+    unsigned version = 0;
+
+    slow_lock();
+    if (!env_is_untrusted() && load_hwloc(&error) == 0)
+        version = hwloc.get_api_version();
+    slow_unlock();
+    /* Two digits each of a hexadecimal number. */
+    if (version != 0)
+        snprintf(text, size, "hwloc interface %u.%u", version >> 16, version >> 8 & 0xff);
+    else
+        snprintf(text, size, "no hwloc");
 }
 
 struct topology *topology_load_synthetic(const char *description, sharedmem_error *error)

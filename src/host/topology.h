@@ -2,8 +2,9 @@
  * topology.h: the processors that this process may use, as plain data. The only client of hwloc.
  *
  * It is loaded light (processors, cores, caches of level 3, NUMA nodes and packages; no distances, memory
- * attributes, kinds of processors or devices) and at the first need: a load takes about a millisecond, and
- * two more where hwloc has plug-ins installed, which it opens and closes each time.
+ * attributes or devices, and kinds of processors only on machines that have several) and at the first need: a
+ * load takes about a millisecond, and two more where hwloc has plug-ins installed, which it opens and closes
+ * each time.
  */
 #ifndef HOST_TOPOLOGY_H
 #define HOST_TOPOLOGY_H
@@ -21,6 +22,7 @@ struct topology_pu {
     int l3;   /* the last cache shared by several cores; its package where there is none */
     int numa; /* the nearest NUMA node */
     int package;
+    int speed; /* of its core: 0 the slowest kind, then 1, ...; 0 for all where they are alike or nobody knows */
 };
 
 /* The allowed processing units in hwloc's order: those of one core are neighbours, so are those of one l3. */
@@ -47,6 +49,9 @@ struct topology *topology_load_synthetic(const char *description, sharedmem_erro
 
 /* As topology_load() of a machine that was saved as XML by lstopo: for tests. */
 struct topology *topology_load_xml(const char *path, sharedmem_error *error);
+
+/* Writes "hwloc interface 2.8" of the library that is used, or "no hwloc". */
+void topology_version(char *text, size_t size);
 
 /* Memory, whole pages, and the NUMA nodes that new pages of it are to come from. */
 struct topology_area {

@@ -54,6 +54,9 @@ int attach_create(uint32_t n_ranks, uint64_t heap_bytes, char job[ATTACH_JOB_BYT
 /* Without a launcher: after this it is said for whom others wait. */
 #define PATIENCE_NS UINT64_C(5000000000)
 
+/* And a rank that has died before it came is waited for so long. */
+#define GRACE_NS UINT64_C(1000000000)
+
 /* Something in the meeting has changed. release: who sees the turn sees what. */
 static void wake_meeting(struct segment_header_shared *header)
 {
@@ -86,21 +89,27 @@ static bool is_complete(const struct segment_header_shared *header, uint64_t vot
     return n_yes(votes) + n_no(votes) >= header->n_ranks;
 }
 
+/* This process has found the rank that ended, and tells of it: nobody else will. */
+static bool is_finder;
+
 /* Without a launcher those who wait see to it that nobody waits in vain, as far as can be known; and say for whom. */
 static void watch_meeting(struct segment_header_shared *header, uint64_t since_ns)
 {
     static bool is_told;
     struct text_ranges missing;
     uint32_t nobody = 0;
-    int dead = claim_dead_in_meeting();
+    uint64_t waited_ns = clock_monotonic_ns() - since_ns;
+    int dead = claim_dead_in_meeting(waited_ns >= GRACE_NS);
 
     if (dead >= 0) {
         if (atomic_compare_exchange_strong_explicit(&header->given_up, &nobody, (uint32_t)dead + 1,
-                                                    memory_order_release, memory_order_relaxed))
+                                                    memory_order_release, memory_order_relaxed)) {
+            is_finder = true;
             wake_meeting(header);
+        }
         return;
     }
-    if (is_told || clock_monotonic_ns() - since_ns < PATIENCE_NS)
+    if (is_told || waited_ns < PATIENCE_NS)
         return;
     is_told = true;
     if (claim_list_missing(&missing) && missing.n > 0)
@@ -171,7 +180,7 @@ static int vote(struct segment_header_shared *header, unsigned c, bool yes)
 
 static void *given_up(const struct segment_header_shared *header, sharedmem_error *error)
 {
-    error_set(error, SHAREDMEM_ERROR_SYSTEM, ECANCELED, "rank %u has ended without joining the job",
+    error_set(error, SHAREDMEM_ERROR_SYSTEM, is_finder ? EOWNERDEAD : ECANCELED, "rank %u has ended without joining the job",
               atomic_load_explicit(&header->given_up, memory_order_relaxed) - 1);
     return NULL;
 }

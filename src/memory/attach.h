@@ -16,6 +16,7 @@
  *   EPROTO     it is of another layout, or damaged
  *   EADDRNOTAVAIL  no candidate was free in all processes
  *   ECANCELED  the job was given up meanwhile (attach_give_up)
+ *   EOWNERDEAD  that, without a launcher, of who was the first to see which rank is gone
  */
 #ifndef MEMORY_ATTACH_H
 #define MEMORY_ATTACH_H

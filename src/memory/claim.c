@@ -170,12 +170,23 @@ static bool owner_lives(uint64_t owner)
     return process_lives_at_all((pid_t)(owner & ((1u << PID_BITS) - 1)), (owner >> PID_BITS) * 1000000u);
 }
 
-bool claim_is_dead(const struct claim_shared *claim)
+/*
+ * Whether who has the claim ended in that state. Its state is looked at again when it is known to be gone: it may have
+ * left in good order just before, and whoever asks have been held up between the two.
+ */
+static bool has_died_in(const struct claim_shared *claim, enum claim_state state)
 {
     uint64_t owner = atomic_load_explicit(&claim->owner, memory_order_acquire);
 
-    return owner != 0 && atomic_load_explicit(&claim->state, memory_order_acquire) == CLAIM_JOINED &&
-           !owner_lives(owner);
+    /* acquire, all: pairs with the releases of who takes it, and goes on; its last words were before its end. */
+    return owner != 0 && atomic_load_explicit(&claim->state, memory_order_acquire) == state &&
+           !owner_lives(owner) && atomic_load_explicit(&claim->state, memory_order_acquire) == state &&
+           atomic_load_explicit(&claim->owner, memory_order_acquire) == owner;
+}
+
+bool claim_is_dead(const struct claim_shared *claim)
+{
+    return has_died_in(claim, CLAIM_JOINED);
 }
 
 /* As a member; or in the meeting, whose votes it may have given in part. */
@@ -211,6 +222,8 @@ static int take(struct segment_header_shared *header, int rank, sharedmem_error 
                                                     memory_order_acquire))
             break;
     }
+    atomic_store_explicit(&claim->parent, getppid(), memory_order_relaxed);
+    /* release: with the state, what it is the state of; pairs with has_died_in(). */
     atomic_store_explicit(&claim->state, CLAIM_TAKEN, memory_order_release);
     return 0;
 }
@@ -392,14 +405,21 @@ bool claim_has_left(struct segment_header_shared *header, int rank)
     return atomic_load_explicit(&claim->has_ended, memory_order_acquire) != 0 || claim_is_dead(claim);
 }
 
-int claim_dead_in_meeting(void)
+/* Whether this process and claim's were started by the same, which lives: this one's parent is no other since. */
+static bool has_same_parent(const struct claim_shared *claim)
+{
+    pid_t parent = atomic_load_explicit(&claim->parent, memory_order_relaxed);
+
+    return parent > 1 && parent == getppid();
+}
+
+int claim_dead_in_meeting(bool before_too)
 {
     for (int rank = 0; rank < self.size; rank++) {
-        struct claim_shared *claim = &claims_in(self.header)[rank];
-        uint64_t owner = atomic_load_explicit(&claim->owner, memory_order_acquire);
+        const struct claim_shared *claim = &claims_in(self.header)[rank];
 
-        if (owner != 0 && atomic_load_explicit(&claim->state, memory_order_acquire) == CLAIM_MEETING &&
-            !owner_lives(owner))
+        if (has_died_in(claim, CLAIM_MEETING) ||
+            (before_too && has_died_in(claim, CLAIM_TAKEN) && has_same_parent(claim)))
             return rank;
     }
     return -1;

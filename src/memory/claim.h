@@ -43,7 +43,9 @@ struct claim_shared {
     _Atomic uint64_t regions;   /* ended << 32 | begun: what it prints in one keeps its order (printed.h) */
     char where[40];             /* MEETING: the end of the "file:line" that joins */
     _Atomic uint32_t has_ended; /* without a launcher: its program was a member and has ended; none follows */
-    char unused[36];
+    _Atomic int32_t parent;     /* without a launcher: the process that has started its process */
+    _Atomic uint64_t waited_ns; /* the header's counts_waits: how long its threads have waited, all together */
+    char unused[24];
 };
 
 /* How many bytes the claims of n_ranks take. */
@@ -67,9 +69,13 @@ bool claim_has_left(struct segment_header_shared *header, int rank);
 /*
  * Without a launcher, for who waits in the meeting: a rank that died in it, -1: none; and ranks that have not come
  * yet. Returns whether this is the first of those that wait.
+ *
+ * before_too: also one that died before it came, where nothing else can come in its place: its process was started by
+ * the one that has started this, which is the ranks' launcher then, and no shell that goes on to the rank's next
+ * program. But a copy that it forked could take its place, and shall have had some time for it.
  */
 struct text_ranges;
-int claim_dead_in_meeting(void);
+int claim_dead_in_meeting(bool before_too);
 bool claim_list_missing(struct text_ranges *missing);
 
 /* Who has started this job's ranks: "smrrun", "srun", ... */

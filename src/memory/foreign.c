@@ -74,6 +74,21 @@ static bool read_mpich(struct foreign *foreign)
     return true;
 }
 
+/*
+ * A script that was handed in from within a step still has what that step set, but for SLURM_GTIDS, which counts the
+ * tasks of this host as well, and is set for scripts too.
+ */
+static bool is_of_outer_step(int n_tasks)
+{
+    int n_listed = 1;
+
+    if (!is_set(ENV_SLURM_GTIDS))
+        return false;
+    for (const char *text = env_text(ENV_SLURM_GTIDS); *text != '\0'; text++)
+        n_listed += *text == ',';
+    return n_listed != n_tasks;
+}
+
 /* A batch script is no step; a step says how many tasks each host has. */
 static bool read_slurm(struct foreign *foreign)
 {
@@ -94,7 +109,7 @@ static bool read_slurm(struct foreign *foreign)
         set_problem(foreign, ENV_SLURM_STEP_TASKS_PER_NODE);
     else if (foreign->rank < 0 || foreign->rank >= foreign->size)
         set_problem(foreign, ENV_SLURM_LOCALID);
-    return true;
+    return foreign->size < 1 || !is_of_outer_step(foreign->size);
 }
 
 /* It does not say how many tasks a host has; on one host all. */
@@ -112,21 +127,34 @@ static bool read_flux(struct foreign *foreign)
     return true;
 }
 
-void foreign_read(struct foreign *foreign)
+/* Those that have started at least so many processes here. */
+static void read_launchers(struct foreign *foreign, int min_size)
 {
     /* MPI's launchers first: under a batch system they were started by its own. */
     static bool (*const launchers[])(struct foreign * foreign) = {read_openmpi, read_mpich, read_slurm,
                                                                   read_flux};
-    const char *job = env_text(ENV_JOB);
 
     *foreign = (struct foreign){.size = 1};
-    if (job != NULL && strcmp(job, "none") == 0)
-        return;
     for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++) {
-        if (launchers[i](foreign) && (foreign->size > 1 || foreign->problem[0] != '\0'))
+        if (launchers[i](foreign) && (foreign->size >= min_size || foreign->problem[0] != '\0'))
             break;
         *foreign = (struct foreign){.size = 1};
     }
     if (foreign->problem[0] != '\0')
         foreign->launcher = NULL;
+}
+
+void foreign_read(struct foreign *foreign)
+{
+    const char *job = env_text(ENV_JOB);
+
+    if (job != NULL && strcmp(job, "none") == 0)
+        *foreign = (struct foreign){.size = 1};
+    else
+        read_launchers(foreign, 2);
+}
+
+void foreign_read_any(struct foreign *foreign)
+{
+    read_launchers(foreign, 1);
 }

@@ -31,9 +31,13 @@ struct foreign {
 
 /*
  * Reads the variables: the first launcher of which all are there, and which started more than one process here.
- * Where they contradict each other there is a problem, and no launcher. SHAREDMEM_JOB=none: there is none either.
+ * Where they contradict each other there is a problem, and no launcher. What a step of Slurm has left in the
+ * environment of a batch script that was handed in from within it is no launcher. SHAREDMEM_JOB=none: there is none either.
  */
 void foreign_read(struct foreign *foreign);
+
+/* The same, also where it started one process here, and whatever SHAREDMEM_JOB says: for smrrun itself. */
+void foreign_read_any(struct foreign *foreign);
 
 /*
  * Carries out steps 1 to 3; blocks while the lock is another's, and until an old job of these ranks has ended.
@@ -42,6 +46,9 @@ void foreign_read(struct foreign *foreign);
  * segment for others to find.
  */
 int foreign_open(const struct foreign *foreign, struct segment_header_shared *header, sharedmem_error *error);
+
+/* After so long it is said once for whom this rank waits: 5 s. For tests. */
+extern uint64_t foreign_patience_ns;
 
 /* In a forked copy of the rank: name and segment are its parent's. */
 void foreign_forget(void);

@@ -17,9 +17,10 @@
 #include "memory/foreign.h"
 
 /* Who holds the lock is done in a millisecond. */
-#define LOCK_NS     500000u
-#define OLD_NS      5000000u
-#define PATIENCE_NS UINT64_C(5000000000)
+#define LOCK_NS 500000u
+#define OLD_NS  5000000u
+
+uint64_t foreign_patience_ns = UINT64_C(5000000000);
 
 int (*foreign_create)(uint32_t n_ranks, sharedmem_error *error);
 
@@ -43,14 +44,36 @@ static const char *name_of(const struct foreign *foreign, int rank, char text[10
     return text;
 }
 
+/* Once it takes long: who has the lock. A stopped process, say. Returns 0, or -1 with errno: it is no rank's. */
+static int tell_of_holder(const struct foreign *foreign, const char *name)
+{
+    pid_t pid = rendezvous_owner(name);
+
+    if (pid < 0 && errno == EPERM)
+        return -1;
+    if (pid > 0)
+        log_warn("rank %d waits for process %d, which is about to find the other ranks that %s has started; if it "
+                 "is stopped, kill -CONT %d lets it go on",
+                 foreign->rank, (int)pid, foreign->launcher, (int)pid);
+    return 0;
+}
+
 /* Returns the lock's fd, or -1 with errno and error. */
 static int lock(const struct foreign *foreign, sharedmem_error *error)
 {
+    uint64_t tell_ns = clock_monotonic_ns() + foreign_patience_ns;
     char name[108];
     int fd;
 
-    while ((fd = rendezvous_take(name_of(foreign, -1, name))) < 0 && errno == EADDRINUSE)
+    name_of(foreign, -1, name);
+    while ((fd = rendezvous_take(name)) < 0 && errno == EADDRINUSE) {
+        if (tell_ns != 0 && clock_monotonic_ns() >= tell_ns) {
+            tell_ns = 0;
+            if (tell_of_holder(foreign, name) != 0)
+                break;
+        }
         pause_ns(LOCK_NS);
+    }
     if (fd < 0)
         error_system(error, "cannot look for the other ranks that %s has started", foreign->launcher);
     return fd;
@@ -186,7 +209,7 @@ static int find_or_make(const struct foreign *foreign, struct segment_header_sha
 
 static void tell_of_old_job(const struct foreign *foreign, uint64_t begin_ns, bool *is_told)
 {
-    if (*is_told || clock_monotonic_ns() - begin_ns < PATIENCE_NS)
+    if (*is_told || clock_monotonic_ns() - begin_ns < foreign_patience_ns)
         return;
     *is_told = true;
     log_warn("rank %d waits until the other ranks have ended the program before this one", foreign->rank);

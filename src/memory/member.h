@@ -58,7 +58,7 @@ struct member_shared {
     _Atomic uint32_t rank;      /* while it waits: as which rank of which team (an offset, 0: none), and how */
     _Atomic uint32_t depth;     /* many calls around that are within each other */
     _Atomic uint64_t team;
-    char unused[8];
+    _Atomic uint64_t looked_ns; /* when the last sleep in vain ended behind which all was done (wait.c) */
     /*
      * Offset of the small blocks that it keeps (cache.h), 0: none yet. They stay with the slot for its next
      * member. Changed under the heap's lock.

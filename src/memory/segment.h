@@ -64,6 +64,8 @@ struct segment_header_shared {
     _Atomic uint32_t is_placed; /* 1: blocks may have a placement of their own (placed.h) */
     uint32_t has_huge; /* 1: all who map it ask for huge pages, as its maker found that the kernel has some */
     uint64_t team; /* offset of the job's team (team/job.h), which the launcher lays out */
+    uint32_t counts_waits; /* 1: ranks count how long they wait (claim.h); set before they start */
+    uint32_t unused;
     _Atomic uint64_t lock_order; /* offset of what is known of it (team/lock_order.h); 0: nothing yet */
 };
 

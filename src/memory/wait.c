@@ -16,10 +16,12 @@ static _Thread_local struct wait *current __attribute__((tls_model("initial-exec
 
 void (*wait_telling)(struct member_shared *me);
 void (*wait_watching)(struct wait *wait);
+_Atomic uint64_t *wait_total;
 
 void wait_forget(void)
 {
     current = NULL;
+    wait_total = NULL;
 }
 
 void wait_begin(struct wait *wait, enum wait_kind kind, const char *where, uint32_t whom)
@@ -176,11 +178,22 @@ void wait_acts(void)
     say_outside(0);
 }
 
+/* Who slept in vain has looked, and done what was to be done, before it sleeps again. */
+static void say_looked(struct wait *wait)
+{
+    if (wait->vain_ns == 0)
+        return;
+    /* release: pairs with has_looked(), in team/deadlock.c. */
+    atomic_store_explicit(&member_me->looked_ns, wait->vain_ns, memory_order_release);
+    wait->vain_ns = 0;
+}
+
 bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic uint32_t *sleepers)
 {
     bool woken;
 
     wait_sleeps_on(wait, word, seen);
+    say_looked(wait);
     if (sleepers != NULL)
         atomic_fetch_add_explicit(sleepers, 1, memory_order_relaxed);
     FAULT_POINT();
@@ -194,8 +207,10 @@ bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic
     if (sleepers != NULL)
         atomic_fetch_sub_explicit(sleepers, 1, memory_order_relaxed);
     wait->next_park_ns = 0;
-    if (!woken && wait->until_ns == 0 && wait_watching != NULL && member_me != NULL)
-        wait_watching(wait);
+    if (woken || wait->until_ns != 0 || wait_watching == NULL || member_me == NULL)
+        return woken;
+    wait->vain_ns = clock_monotonic_ns();
+    wait_watching(wait);
     return woken;
 }
 
@@ -215,11 +230,23 @@ static void clear_record(struct member_wait_shared *record)
     atomic_store_explicit(&record->kind, WAIT_NOTHING, memory_order_release);
 }
 
+static void count(const struct wait *wait)
+{
+    const struct wait *outer = wait->outer;
+
+    if (wait->kind == WAIT_WORKERS || (outer != NULL && outer->since_ns != 0 && outer->kind != WAIT_WORKERS))
+        return;
+    /* relaxed: a number for a person. */
+    atomic_fetch_add_explicit(wait_total, clock_monotonic_ns() - wait->since_ns, memory_order_relaxed);
+}
+
 void wait_end(struct wait *wait)
 {
     current = wait->outer;
     if (wait->since_ns == 0 || member_me == NULL)
         return;
+    if (wait_total != NULL)
+        count(wait);
     if (current != NULL && current->since_ns != 0)
         publish(current);
     else

@@ -31,7 +31,12 @@
  */
 #define WAIT_PAUSES  50
 #define WAIT_YIELDS  30
+/* With fault injection ranks die by the thousand, and each death may take so long to be seen. */
+#ifdef SHAREDMEM_FAULT_INJECTION
+#define WAIT_PARK_NS 2000000u
+#else
 #define WAIT_PARK_NS 50000000u
+#endif
 
 struct member_shared;
 
@@ -70,6 +75,7 @@ struct wait {
     uint64_t word;     /* what it sleeps on, and while it is what; 0: it has not slept yet */
     uint32_t seen;
     unsigned steps;
+    uint64_t vain_ns;      /* when the last sleep ended, if it was in vain */
     uint32_t next_park_ns; /* how long the next sleep may be; 0: WAIT_PARK_NS */
     bool is_condemned;     /* it is known that nobody will ever end it, and its team has failed with that */
     struct wait
@@ -177,6 +183,12 @@ static inline void wait_wake_mine(_Atomic uint32_t *word, _Atomic uint32_t *slee
     if (atomic_fetch_add_explicit(sleepers, 0, memory_order_acq_rel) != 0)
         wait_wake(word, sleepers);
 }
+
+/*
+ * Where it is set, published waits of this process are added to it, in nanoseconds, as they end: the outermost of
+ * each thread, and but for those of a master for its workers, who work for it.
+ */
+extern _Atomic uint64_t *wait_total __attribute__((visibility("hidden")));
 
 /* In a forked child: the waits of its parent are not its own. */
 void wait_forget(void);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "host/clock.h"
+#include "memory/wait.h"
 #include "run/crew_errors.h"
 #include "run/escape.h"
 #include "run/map_shared.h"
@@ -234,11 +235,14 @@ static void call_progress(struct map_progress *progress, const sharedmem_map_opt
 {
     struct progress_call user = {.options = options, .told = told};
     sharedmem_error error;
+    struct wait within;
 
+    wait_interrupt(&within);
     if (!escape_is_possible())
         call(&user);
     else if (escape_run(call, &user, &error) == ESCAPE_BY_ERROR)
         progress->error = error;
+    wait_resume(&within);
 }
 
 uint64_t map_tell_progress(struct map_progress *progress, const sharedmem_map_options *options, bool is_last)

@@ -212,15 +212,12 @@ static int call_user(struct map *map, sharedmem_function *function, size_t i, vo
 static uint64_t tell_progress(struct map *map, bool is_last)
 {
     struct team_shared *before;
-    struct wait within;
     uint64_t next;
 
     if (map->options.progress == NULL)
         return WAIT_PARK_NS;
     before = stop_enter(map->crew.team);
-    wait_interrupt(&within);
     next = map_tell_progress(&map->progress, &map->options, is_last);
-    wait_resume(&within);
     crew_check_self(&map->crew);
     stop_leave(before);
     if (map->progress.error.kind != SHAREDMEM_ERROR_NONE && !map->crew.failed) {

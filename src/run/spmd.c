@@ -23,11 +23,13 @@ int sharedmem_init_at(const char *where)
 
 int sharedmem_finalize_at(const char *where)
 {
-    const struct collective_call call = {"finalize", where, 0, -1, -1, -1};
+    const struct collective_call call = {"finalize", where, 0, -1, -1, -1, 0};
     struct team_place *place = job_place();
 
     if (place == NULL)
         return 0;
+    /* Another thread may have joined; this one is to be seen as it waits. Where that fails the rank has ended. */
+    memory_enter_at(where, NULL);
     if (place->has_arrived)
         return barrier_refuse("finalize", where);
     return place->team->is_checked ? collective_check(&call, place) : barrier_meet(place, where);

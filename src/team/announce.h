@@ -22,7 +22,7 @@ struct announcement {
 /* What all ranks know alike then. One word, which the last one to come can leave for all. */
 struct announce_verdict {
     uint16_t is_refused; /* an enum of the caller's says why; ANNOUNCE_ERRNO is for all */
-    uint8_t is_staged;   /* some data have to go by the board */
+    uint8_t by_board;    /* some data have to go by the board */
     uint8_t is_common;   /* the caller's */
     uint32_t value;      /* is_refused: a rank; or an errno */
 };

@@ -12,7 +12,7 @@
 #include "memory/segment.h"
 #include "team/barrier.h"
 #include "team/collective.h"
-#include "team/stage.h"
+#include "team/windows.h"
 
 /* What one barrier can pass by a rank's words. */
 #define WORDS_BYTES ((TEAM_WORDS - 1) * sizeof(uint64_t))
@@ -128,9 +128,9 @@ static int bcast_board(const struct broadcast *bcast)
     struct team_shared *team = bcast->place->team;
     uint32_t barrier = barrier_next(bcast->place);
     _Atomic uint64_t *words = collective_words(team, bcast->root, barrier);
-    struct stage stage = {bcast->place, bcast->where, bcast->bytes, collective_half_bytes(team),
-                          put_window,   take_window,  bcast};
-    size_t first = bits_smaller(bcast->bytes, stage.window);
+    struct windows windows = {bcast->place, bcast->where, bcast->bytes, collective_half_bytes(team),
+                              put_window,   take_window,  bcast};
+    size_t first = bits_smaller(bcast->bytes, windows.window);
     const char *source;
 
     if (is_root(bcast))
@@ -146,12 +146,12 @@ static int bcast_board(const struct broadcast *bcast)
         return bcast_from_place(bcast, source);
     if (wants_copy(bcast, source))
         take_window(bcast, collective_half(team, barrier), 0, first);
-    return stage_pass(&stage, first);
+    return windows_pass(&windows, first);
 }
 
 int sharedmem_bcast_at(void *data, size_t bytes, int root, const char *where)
 {
-    const struct collective_call call = {"bcast", where, bytes, -1, -1, root};
+    const struct collective_call call = {"bcast", where, bytes, -1, -1, root, 0};
     struct broadcast bcast = {.where = where, .data = data, .bytes = bytes, .root = (uint32_t)root};
     sharedmem_error error;
 

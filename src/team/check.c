@@ -39,6 +39,7 @@ void check_tell(struct team_place *place, const struct collective_call *call)
     mine->dtype = call->dtype;
     mine->op = call->op;
     mine->root = call->root;
+    mine->level = call->level;
 }
 
 /* ---- Which rank differs ---- */
@@ -46,7 +47,8 @@ void check_tell(struct team_place *place, const struct collective_call *call)
 static bool is_same(const struct check_call_shared *call, const struct check_call_shared *other)
 {
     return strcmp(call->name, other->name) == 0 && call->bytes == other->bytes &&
-           call->dtype == other->dtype && call->op == other->op && call->root == other->root;
+           call->dtype == other->dtype && call->op == other->op && call->root == other->root &&
+           call->level == other->level;
 }
 
 /* The first rank that calls something else than rank 0, or 0. */
@@ -75,6 +77,14 @@ static const char *op_name(int32_t op)
     return op >= 1 && op <= (int32_t)(sizeof names / sizeof *names) ? names[op - 1] : "none";
 }
 
+static const char *level_name(int32_t level)
+{
+    static const char *const names[] = {
+        [SHAREDMEM_BY_NUMA] = "BY_NUMA", [SHAREDMEM_BY_L3] = "BY_L3", [SHAREDMEM_BY_PACKAGE] = "BY_PACKAGE"};
+
+    return level >= SHAREDMEM_BY_NUMA && level <= SHAREDMEM_BY_PACKAGE ? names[level] : "none";
+}
+
 static const char *place_of(const char *where)
 {
     return where[0] != '\0' ? where : "an unknown place";
@@ -100,6 +110,10 @@ static const char *describe(const struct check_call_shared *call, const struct c
         snprintf(text, size, "%s with dtype %d (%s)", call->name, (int)call->dtype,
                  array_dtype_name(call->dtype));
         return "all ranks must give the same dtype";
+    }
+    if (call->level != other->level) {
+        snprintf(text, size, "%s with level %d (%s)", call->name, (int)call->level, level_name(call->level));
+        return "all ranks must give the same level";
     }
     snprintf(text, size, "%s of %llu bytes", call->name, (unsigned long long)call->bytes);
     return "all ranks must give the same size";
@@ -227,26 +241,58 @@ void check_explain_loop(const struct team_place *place, uint64_t k, char *text, 
 /* So many are told of one by one, for each rank. */
 #define LEFT_TOLD 5u
 
+union send_place {
+    uint64_t words[CHECK_SEND_WORDS];
+    char text[CHECK_SEND_WORDS * sizeof(uint64_t)];
+};
+
 void check_tell_send(const struct team_place *place, uint32_t to, uint32_t number, const char *where)
 {
     struct check_rank_shared *mine = &team_checks(place->team)[place->rank];
     /* relaxed: threads of the rank get places of their own, that is all. The message's seq orders the rest. */
     uint32_t k = atomic_fetch_add_explicit(&mine->n_sends, 1, memory_order_relaxed);
     struct check_send_shared *send = &mine->sends[k % CHECK_SENDS];
+    uint32_t turn = atomic_load_explicit(&send->turn, memory_order_relaxed);
+    union send_place its_place;
 
-    send->to = to;
-    send->number = number;
+    /* acquire: the words come behind it, for who reads them. */
+    if (turn % 2 == 1 || !atomic_compare_exchange_strong_explicit(&send->turn, &turn, turn + 1, memory_order_acquire,
+                                                                  memory_order_relaxed))
+        return;
+    atomic_thread_fence(memory_order_release);
+    text_copy_end(its_place.text, sizeof its_place.text, where);
+    atomic_store_explicit(&send->to, to, memory_order_relaxed);
+    atomic_store_explicit(&send->number, number, memory_order_relaxed);
     FAULT_POINT();
-    text_copy_end(send->where, sizeof send->where, where);
+    for (size_t i = 0; i < CHECK_SEND_WORDS; i++)
+        atomic_store_explicit(&send->where[i], its_place.words[i], memory_order_relaxed);
+    /* release: it is whole; pairs with the acquire in is_that_send(). */
+    atomic_store_explicit(&send->turn, turn + 2, memory_order_release);
 }
 
-static const char *place_of_send(struct team_shared *team, uint32_t from, uint32_t to, uint32_t number)
+/* Whether it is that message's, as long as it was read: then where is in place. */
+static bool is_that_send(const struct check_send_shared *send, uint32_t to, uint32_t number, union send_place *place)
+{
+    uint32_t turn = atomic_load_explicit(&send->turn, memory_order_acquire);
+
+    if (turn == 0 || turn % 2 == 1 || atomic_load_explicit(&send->to, memory_order_relaxed) != to ||
+        atomic_load_explicit(&send->number, memory_order_relaxed) != number)
+        return false;
+    for (size_t i = 0; i < CHECK_SEND_WORDS; i++)
+        place->words[i] = atomic_load_explicit(&send->where[i], memory_order_relaxed);
+    /* Pairs with the fence in check_tell_send(): who has read any of the next one's words sees its turn. */
+    atomic_thread_fence(memory_order_acquire);
+    return atomic_load_explicit(&send->turn, memory_order_relaxed) == turn && place->text[0] != '\0';
+}
+
+static const char *place_of_send(struct team_shared *team, uint32_t from, uint32_t to, uint32_t number,
+                                 union send_place *place)
 {
     const struct check_rank_shared *its = &team_checks(team)[from];
 
     for (uint32_t k = 0; k < CHECK_SENDS; k++) {
-        if (its->sends[k].to == to && its->sends[k].number == number && its->sends[k].where[0] != '\0')
-            return its->sends[k].where;
+        if (is_that_send(&its->sends[k], to, number, place))
+            return place->text;
     }
     return "an unknown place";
 }
@@ -255,11 +301,12 @@ static void tell_left(struct team_shared *team, uint32_t from, uint32_t to,
                       const struct message_slot_shared *slot, void *argument)
 {
     uint32_t *n = argument, number = atomic_load_explicit(&slot->seq, memory_order_relaxed) - 1;
+    union send_place place;
 
     if (++*n <= LEFT_TOLD)
         log_warn("rank %u sent %llu bytes with tag %d to rank %u at %s, which nobody has received",
                  team_root_rank(team, from), (unsigned long long)slot->bytes, (int)slot->tag,
-                 team_root_rank(team, to), place_of_send(team, from, to, number));
+                 team_root_rank(team, to), place_of_send(team, from, to, number, &place));
 }
 
 void check_left_messages(struct team_shared *team, uint32_t to)

@@ -21,7 +21,7 @@ struct check_call_shared {
     int32_t dtype;
     int32_t op;
     int32_t root;
-    int32_t unused;
+    int32_t level;
 };
 
 /* A loop that a rank has begun. */
@@ -34,11 +34,17 @@ struct check_loop_shared {
     char where[96];
 };
 
-/* Where a rank sent one of its last messages. */
+/*
+ * Where a rank sent one of its last messages. Its threads may come to the same one, when others have sent a lot
+ * between, and somebody read it meanwhile: so each word is atomic, and turn says whether they belong together.
+ */
+#define CHECK_SEND_WORDS 6
 struct check_send_shared {
-    uint32_t to;
-    uint32_t number; /* in the channel (mailbox.h) */
-    char where[56];
+    _Atomic uint32_t turn; /* odd: it is being written */
+    _Atomic uint32_t to;
+    _Atomic uint32_t number; /* in the channel (mailbox.h) */
+    uint32_t unused;
+    _Atomic uint64_t where[CHECK_SEND_WORDS]; /* the end of "file:line" */
 };
 
 /* How many messages that nobody has received can be told with their places, of each rank. A power of two. */
@@ -82,7 +88,10 @@ void check_tell_loop(const struct team_place *place, uint64_t k, const sharedmem
  */
 void check_explain_loop(const struct team_place *place, uint64_t k, char *text, size_t size);
 
-/* Notes where rank in place sends that message to another, before it is there. The team is_checked. */
+/*
+ * Notes where rank in place sends that message to another, before it is there; not where another thread is about to,
+ * in the same place. The team is_checked.
+ */
 void check_tell_send(const struct team_place *place, uint32_t to, uint32_t number, const char *where);
 
 /*

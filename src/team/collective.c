@@ -192,7 +192,7 @@ static void *team_calloc(struct team_place *place, size_t count, size_t size, co
 
 void *sharedmem_team_calloc_at(size_t count, size_t size, const char *where)
 {
-    const struct collective_call call = {"team_calloc", where, count * size, -1, -1, -1};
+    const struct collective_call call = {"team_calloc", where, count * size, -1, -1, -1, 0};
     struct team_place *place;
 
     if (collective_begin(&call, &place) != 0)

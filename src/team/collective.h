@@ -31,6 +31,7 @@ struct collective_call {
     int32_t dtype;
     int32_t op;
     int32_t root;
+    int32_t level; /* a sharedmem_level that the team is split by; 0: it is not */
 };
 
 /*

@@ -107,7 +107,7 @@ static int make(const struct collective_call *call, struct move *move)
 
 int sharedmem_gather_at(const void *in, void *out, size_t bytes, int root, const char *where)
 {
-    const struct collective_call call = {"gather", where, bytes, -1, -1, root};
+    const struct collective_call call = {"gather", where, bytes, -1, -1, root, 0};
 
     return make(&call, &(struct move){.way = MOVE_GATHER, .in = in, .out = out, .bytes = bytes});
 }
@@ -115,7 +115,7 @@ int sharedmem_gather_at(const void *in, void *out, size_t bytes, int root, const
 int sharedmem_gatherv_at(const void *in, size_t bytes, void *out, const size_t *sizes, const size_t *offsets,
                          int root, const char *where)
 {
-    const struct collective_call call = {"gatherv", where, 0, -1, -1, root};
+    const struct collective_call call = {"gatherv", where, 0, -1, -1, root, 0};
 
     return make(&call, &(struct move){.way = MOVE_GATHER,
                                       .in = in,
@@ -128,7 +128,7 @@ int sharedmem_gatherv_at(const void *in, size_t bytes, void *out, const size_t *
 
 int sharedmem_allgather_at(const void *in, void *out, size_t bytes, const char *where)
 {
-    const struct collective_call call = {"allgather", where, bytes, -1, -1, -1};
+    const struct collective_call call = {"allgather", where, bytes, -1, -1, -1, 0};
 
     return make(&call, &(struct move){.way = MOVE_ALLGATHER, .in = in, .out = out, .bytes = bytes});
 }
@@ -136,7 +136,7 @@ int sharedmem_allgather_at(const void *in, void *out, size_t bytes, const char *
 int sharedmem_allgatherv_at(const void *in, size_t bytes, void *out, const size_t *sizes,
                             const size_t *offsets, const char *where)
 {
-    const struct collective_call call = {"allgatherv", where, 0, -1, -1, -1};
+    const struct collective_call call = {"allgatherv", where, 0, -1, -1, -1, 0};
 
     return make(&call, &(struct move){.way = MOVE_ALLGATHER,
                                       .in = in,
@@ -149,7 +149,7 @@ int sharedmem_allgatherv_at(const void *in, size_t bytes, void *out, const size_
 
 int sharedmem_scatter_at(const void *in, void *out, size_t bytes, int root, const char *where)
 {
-    const struct collective_call call = {"scatter", where, bytes, -1, -1, root};
+    const struct collective_call call = {"scatter", where, bytes, -1, -1, root, 0};
 
     return make(&call, &(struct move){.way = MOVE_SCATTER, .in = in, .out = out, .bytes = bytes});
 }
@@ -157,7 +157,7 @@ int sharedmem_scatter_at(const void *in, void *out, size_t bytes, int root, cons
 int sharedmem_scatterv_at(const void *in, const size_t *sizes, const size_t *offsets, void *out, size_t bytes,
                           int root, const char *where)
 {
-    const struct collective_call call = {"scatterv", where, 0, -1, -1, root};
+    const struct collective_call call = {"scatterv", where, 0, -1, -1, root, 0};
 
     return make(&call, &(struct move){.way = MOVE_SCATTER,
                                       .in = in,
@@ -172,7 +172,7 @@ int sharedmem_scatterv_at(const void *in, const size_t *sizes, const size_t *off
 
 int sharedmem_alltoall_at(const void *in, void *out, size_t bytes, const char *where)
 {
-    const struct collective_call call = {"alltoall", where, bytes, -1, -1, -1};
+    const struct collective_call call = {"alltoall", where, bytes, -1, -1, -1, 0};
     struct exchange exchange = {.name = "alltoall", .where = where, .in = in, .out = out, .bytes = bytes};
 
     if (collective_begin(&call, &exchange.place) != 0)

@@ -29,7 +29,7 @@ struct look {
 
 /* The calling thread's first look, as long as its lease is the one that counts. */
 static _Thread_local struct {
-    uint64_t print, again_ns, lease_ns;
+    uint64_t print, began_ns, again_ns, lease_ns;
 } first;
 
 /* ---- What members say ---- */
@@ -75,17 +75,20 @@ static bool is_judged(uint32_t kind)
     return is_closed(kind) && kind != WAIT_CALL;
 }
 
-static uint32_t value_of(uint64_t word)
+static uint32_t kind_of(const struct member_shared *member)
 {
-    return atomic_load_explicit((_Atomic uint32_t *)segment_at(word), memory_order_relaxed);
+    return atomic_load_explicit(&member->wait.kind, memory_order_acquire);
 }
 
-/* The owner's id is what a lock's word is, but for its highest bit (memory/lock.h). */
+/*
+ * The owner's id is what a lock's word is, but for its highest bit (memory/lock.h). The launcher's processes
+ * have one only while they recover it, and then give it back.
+ */
 static bool is_owner_gone(const struct sight *sight)
 {
     uint32_t owner = sight->seen & ((1u << MEMBER_ID_BITS) - 1);
 
-    return owner == 0 || member_is_gone(owner);
+    return owner == 0 || member_is_gone(owner) || kind_of(member_slot(owner)) == WAIT_LAUNCHER;
 }
 
 /* Whether the condition of a closed wait is false, and only another member can make it true. */
@@ -94,7 +97,8 @@ static bool is_endless(const struct sight *sight)
     if (sight->kind == WAIT_WORKERS)
         return sight->word == WAIT_OUTSIDE;
     if (!is_closed(sight->kind) || sight->word == 0 || sight->word % sizeof(uint32_t) != 0 ||
-        sight->word >= segment_size || value_of(sight->word) != sight->seen)
+        sight->word >= segment_size ||
+        atomic_load_explicit((_Atomic uint32_t *)segment_at(sight->word), memory_order_relaxed) != sight->seen)
         return false;
     return sight->kind != WAIT_LOCK || !is_owner_gone(sight);
 }
@@ -130,6 +134,13 @@ static enum member_state state_of(uint32_t slot, struct look *look)
     return (enum member_state)(word & 3);
 }
 
+/* Others may go on without a rank that has left its job, once they have seen that. */
+static void mix_left(uint64_t *print)
+{
+    for (uint32_t rank = 0; job_team() != NULL && rank < segment_header()->n_ranks; rank++)
+        mix(print, atomic_load_explicit(&job_team()->ranks[rank].left, memory_order_acquire));
+}
+
 /* What the records say by themselves. Returns whether all wait in vain. */
 static bool look_at_records(struct look *look)
 {
@@ -144,6 +155,7 @@ static bool look_at_records(struct look *look)
         if (state == MEMBER_LIVE && !look_at_member(member_numbered(slot), look))
             return false;
     }
+    mix_left(&look->print);
     return look->n_judged > 0;
 }
 
@@ -157,11 +169,6 @@ static pid_t thread_of(const struct member_shared *member)
 static enum member_state plain_state(const struct member_shared *member)
 {
     return (enum member_state)(atomic_load_explicit(&member->state, memory_order_acquire) & 3);
-}
-
-static uint32_t kind_of(const struct member_shared *member)
-{
-    return atomic_load_explicit(&member->wait.kind, memory_order_acquire);
 }
 
 static int count_members_of(pid_t pid)
@@ -184,6 +191,12 @@ static bool acts_by_itself(uint32_t kind)
     return kind == WAIT_WORKERS || kind == WAIT_RECEIVE || kind == WAIT_SEND;
 }
 
+/* acquire: pairs with the release in wait_park(): what a member did behind its last sleep in vain is seen. */
+static bool has_looked(const struct member_shared *member)
+{
+    return atomic_load_explicit(&member->looked_ns, memory_order_acquire) >= first.began_ns;
+}
+
 /* Whether neither this member nor anybody else in its process will do anything. */
 static bool is_at_rest(const struct member_shared *member)
 {
@@ -194,17 +207,10 @@ static bool is_at_rest(const struct member_shared *member)
         return true;
     if (process_look(thread_of(member), &look) != 1 || strchr("TtZX", look.state) != NULL)
         return false;
-    if (member != member_me && acts_by_itself(kind_of(member)) && look.state != 'S')
+    if (member != member_me && ((acts_by_itself(kind_of(member)) && look.state != 'S') ||
+                                (is_judged(kind_of(member)) && !has_looked(member))))
         return false;
     return look.n_threads == 1 || look.n_threads == count_members_of(pid);
-}
-
-/* Who has died is to be collected, and that is told to those who wait. */
-static bool is_collected(const struct member_shared *member)
-{
-    struct process_look look;
-
-    return process_look(thread_of(member), &look) != 1;
 }
 
 /* A rank that is still to join, or whose next program may, can do anything. */
@@ -221,6 +227,7 @@ static bool is_rank_settled(uint32_t rank)
 static bool are_all_at_rest(void)
 {
     uint32_t n_used = member_slots_used();
+    struct process_look dead;
 
     for (uint32_t rank = 0; job_team() != NULL && rank < segment_header()->n_ranks; rank++) {
         if (!is_rank_settled(rank))
@@ -230,7 +237,9 @@ static bool are_all_at_rest(void)
         const struct member_shared *member = member_numbered(slot);
         enum member_state state = plain_state(member);
 
-        if ((state == MEMBER_LIVE && !is_at_rest(member)) || (state == MEMBER_DEAD && !is_collected(member)))
+        /* Who has died is to be collected, and that is told to those who wait. */
+        if ((state == MEMBER_LIVE && !is_at_rest(member)) ||
+            (state == MEMBER_DEAD && process_look(thread_of(member), &dead) == 1))
             return false;
     }
     return true;
@@ -342,7 +351,7 @@ static void condemn(int64_t depth)
         struct member_shared *member = member_numbered(slot);
 
         if (is_party(member) && atomic_load_explicit(&member->depth, memory_order_relaxed) == depth)
-            /* release: pairs with is_condemned(): who sees it sees the verdict. */
+            /* release: pairs with watch(): who sees it sees the verdict. */
             atomic_store_explicit(&member->condemned,
                                   atomic_load_explicit(&member->wait.number, memory_order_relaxed) + 1,
                                   memory_order_release);
@@ -351,13 +360,6 @@ static void condemn(int64_t depth)
 }
 
 /* ---- A waiter ---- */
-
-static bool is_condemned(void)
-{
-    /* acquire: pairs with the release in condemn(). */
-    return atomic_load_explicit(&member_me->condemned, memory_order_acquire) ==
-           atomic_load_explicit(&member_me->wait.number, memory_order_relaxed) + 1;
-}
 
 static void set_error(sharedmem_error *error)
 {
@@ -394,6 +396,15 @@ static void set_lease(uint64_t lease_ns)
     atomic_store_explicit(&member_watch()->lease_ns, lease_ns, memory_order_relaxed);
 }
 
+/* Others wait for it, unless it does not come: then its wait has ended, and it was no deadlock. */
+static void come_again(struct wait *wait, uint64_t now)
+{
+    first.again_ns = now + DEADLOCK_AGAIN_NS;
+    first.lease_ns = first.again_ns + DEADLOCK_AGAIN_NS / 2;
+    set_lease(first.lease_ns);
+    wait->next_park_ns = DEADLOCK_AGAIN_NS;
+}
+
 static void look_first(struct wait *wait)
 {
     uint64_t now = clock_monotonic_ns();
@@ -403,33 +414,35 @@ static void look_first(struct wait *wait)
     if (!take_lease(now, now + DEADLOCK_REST_NS) || !look_at_records(&look))
         return;
     first.print = look.print;
-    first.again_ns = now + DEADLOCK_AGAIN_NS;
-    /* Others wait for it, unless it does not come: then its wait has ended, and it was no deadlock. */
-    first.lease_ns = first.again_ns + DEADLOCK_AGAIN_NS / 2;
-    set_lease(first.lease_ns);
-    wait->next_park_ns = DEADLOCK_AGAIN_NS;
+    first.began_ns = clock_monotonic_ns();
+    come_again(wait, now);
+}
+
+static bool is_unchanged(void)
+{
+    struct look look;
+
+    return look_at_records(&look) && look.print == first.print;
 }
 
 /* The records before and after the system is asked: what that says is then of members that have not moved. */
-static bool is_proven(void)
-{
-    struct look before, after;
-
-    return look_at_records(&before) && before.print == first.print && are_all_at_rest() &&
-           look_at_records(&after) && after.print == first.print;
-}
-
 static void look_again(struct wait *wait)
 {
     uint64_t now = clock_monotonic_ns();
+    bool is_same;
     int64_t depth;
 
     if (now < first.again_ns) {
         wait->next_park_ns = (uint32_t)(first.again_ns - now);
         return;
     }
+    is_same = is_unchanged();
+    if (is_same && !are_all_at_rest()) {
+        come_again(wait, now);
+        return;
+    }
     set_lease(now + DEADLOCK_REST_NS);
-    depth = is_proven() ? depth_to_condemn() : -1;
+    depth = is_same && is_unchanged() ? depth_to_condemn() : -1;
     first.print = 0;
     if (depth >= 0)
         condemn(depth);
@@ -444,7 +457,9 @@ static void watch(struct wait *wait)
         look_again(wait);
     else
         look_first(wait);
-    if (is_condemned())
+    /* acquire: pairs with the release in condemn(). */
+    if (atomic_load_explicit(&member_me->condemned, memory_order_acquire) ==
+        atomic_load_explicit(&member_me->wait.number, memory_order_relaxed) + 1)
         obey(wait);
     errno = saved_errno;
 }

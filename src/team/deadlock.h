@@ -15,9 +15,11 @@
  *   4. nobody else can act: every thread of the members' processes is a member, no such process is stopped or
  *      has ended, no slot is reserved for a child that is about to be born, no dead member is still to be
  *      collected, and in a job every rank has joined and is a member, or has ended for good;
- *   5. all that holds at two moments, and no record's number has moved between them. So no member has left its
- *      wait in between, and the records, which are read one after the other, hold at one moment together. In
- *      the time between, each has slept out one sleep: what it does only then has been done.
+ *   5. all that holds at two moments, and no record's number has moved between them, nor has a rank left the
+ *      job. So no member has left its wait in between, and the records, which are read one after the other, hold
+ *      at one moment together. In the time between, each has slept out one sleep, and looked: what it does only
+ *      then, as to pass over a rank that has left, has been done. Each says so itself (looked_ns): on a busy
+ *      machine one may not have come to it, and is waited for.
  *
  * At the second moment there is then nobody who could change any of the words, and it stays so. Signal handlers
  * are left out of this: one may end a wait that this calls endless (by sharedmem_stop()), and will not be
@@ -33,8 +35,8 @@
 #include <stdint.h>
 
 /*
- * How long after its first look a waiter looks again: longer than any sleep, so that each of the others has been
- * awake in between, if the system let it, and has done what it does only then.
+ * How long after its first look a waiter looks again: longer than any sleep, so that mostly each of the others has
+ * been awake in between; and how long after that once more, while nothing moves but not all have.
  */
 #define DEADLOCK_AGAIN_NS 60000000u
 

@@ -16,7 +16,7 @@
 #include "team/announce.h"
 #include "team/barrier.h"
 #include "team/collective.h"
-#include "team/stage.h"
+#include "team/windows.h"
 
 struct exchanging {
     const struct exchange *exchange;
@@ -111,7 +111,7 @@ static struct announce_verdict judge(struct team_shared *team, const void *what)
         gives_private |= announce_source(team, rank, exchanging->barrier) == NULL;
         takes_private |= announce_into(team, rank, exchanging->barrier) == NULL;
     }
-    return (struct announce_verdict){.is_staged = in_place || (gives_private && takes_private),
+    return (struct announce_verdict){.by_board = in_place || (gives_private && takes_private),
                                      .is_common = in_place};
 }
 
@@ -184,15 +184,15 @@ static void take_window(const void *what, char *half, size_t from, size_t to)
 static int exchange_large(struct exchanging *exchanging, const struct announce_verdict *verdict)
 {
     const struct exchange *exchange = exchanging->exchange;
-    struct stage stage = {.place = exchange->place,
-                          .where = exchange->where,
-                          .bytes = total_of(exchanging),
-                          .put = put_window,
-                          .take = take_window,
-                          .what = exchanging};
+    struct windows windows = {.place = exchange->place,
+                              .where = exchange->where,
+                              .bytes = total_of(exchanging),
+                              .put = put_window,
+                              .take = take_window,
+                              .what = exchanging};
 
     exchanging->lane = collective_half_bytes(exchanging->team) / exchanging->team->size / 64 * 64;
-    stage.window = exchanging->lane;
+    windows.window = exchanging->lane;
     memset(&exchanging->sources, 0, sizeof exchanging->sources);
     memset(&exchanging->intos, 0, sizeof exchanging->intos);
     copy_own(exchanging);
@@ -201,7 +201,7 @@ static int exchange_large(struct exchanging *exchanging, const struct announce_v
                       &exchanging->intos);
         copy_directly(exchanging);
     }
-    return verdict->is_staged ? stage_pass(&stage, 0) : barrier_meet(exchange->place, exchange->where);
+    return verdict->by_board ? windows_pass(&windows, 0) : barrier_meet(exchange->place, exchange->where);
 }
 
 /* ---- The call ---- */

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/flush.h"
+#include "host/clock.h"
 #include "host/cpu_count.h"
 #include "memory/budget.h"
 #include "memory/claim.h"
@@ -21,8 +22,16 @@
 
 struct team_place job_my_place;
 
-/* The process whose place that is: a forked copy has it too. 0: nobody has entered, or it has left. */
-static pid_t entered_pid;
+/*
+ * The process whose place that is: a forked copy has it too. 0: nobody has entered, or it has left. Written under
+ * memory.c's lock, or at the end; release and acquire: who finds it, by any thread, finds the place.
+ */
+static _Atomic pid_t entered_pid;
+
+static pid_t entered(void)
+{
+    return atomic_load_explicit(&entered_pid, memory_order_acquire);
+}
 
 struct team_shared *job_team(void)
 {
@@ -33,7 +42,7 @@ struct team_shared *job_team(void)
 
 struct team_place *job_place(void)
 {
-    return entered_pid == getpid() && claim_is_mine() ? &job_my_place : NULL;
+    return entered() == getpid() && claim_is_mine() ? &job_my_place : NULL;
 }
 
 /* Without a launcher the rank that was first to see the failure tells of it. */
@@ -74,6 +83,18 @@ static void leave_by_error(const sharedmem_error *error)
     job_leave_failed(EXIT_FAILURE);
 }
 
+/* The launcher wants to know how long this rank waits; what it has waited for the others to join is the begin. */
+static void count_waits(struct claim_shared *claim)
+{
+    uint64_t since = atomic_load_explicit(&claim->since_ns, memory_order_relaxed);
+
+    if (segment_header()->counts_waits == 0)
+        return;
+    wait_total = &claim->waited_ns;
+    if (since != 0)
+        atomic_fetch_add_explicit(wait_total, clock_monotonic_ns() - since, memory_order_relaxed);
+}
+
 /* Takes rank's place where its program before left it. */
 static void enter(struct team_shared *team, uint32_t rank)
 {
@@ -82,7 +103,11 @@ static void enter(struct team_shared *team, uint32_t rank)
     job_my_place = (struct team_place){.team = team, .rank = rank, .leave = leave_cancelled};
     atomic_store_explicit(&shared->member, member_my_id, memory_order_release);
     atomic_store_explicit(&claim_mine()->state, CLAIM_JOINED, memory_order_release);
-    entered_pid = getpid();
+    atomic_store_explicit(&entered_pid, getpid(), memory_order_release);
+    count_waits(claim_mine());
+    /* Of other launchers none would tell of it. */
+    if (!foreign_is_met())
+        crash_join_rank(&shared->crash, team_crash_objects(team, rank));
     team_set_process(&job_my_place);
     error_set_leave(leave_by_error);
     printed_joined();
@@ -91,8 +116,10 @@ static void enter(struct team_shared *team, uint32_t rank)
 /* Under memory.c's lock. */
 static void joined(void)
 {
-    if (entered_pid != getpid() && job_team() != NULL && claim_rank() < (int)job_team()->size)
+    if (entered() != getpid() && job_team() != NULL && claim_rank() < (int)job_team()->size)
         enter(job_team(), (uint32_t)claim_rank());
+    else
+        crash_join_thread();
 }
 
 /* Nobody else sees a rank end that no launcher of ours has started. */
@@ -105,14 +132,14 @@ static void say_ended(struct team_shared *team, uint32_t rank)
 /* Before its slot is free: a member that is gone would be taken for a rank that is. */
 static void leaving(void)
 {
-    if (entered_pid != getpid())
+    if (entered() != getpid())
         return;
     loop_leave(&job_my_place);
     check_left_messages(job_my_place.team, job_my_place.rank);
     atomic_store_explicit(&job_my_place.team->ranks[job_my_place.rank].member, 0, memory_order_release);
     if (foreign_is_met())
         say_ended(job_my_place.team, job_my_place.rank);
-    entered_pid = 0;
+    atomic_store_explicit(&entered_pid, 0, memory_order_release);
 }
 
 /* A rank does the launcher's part, and then attaches as the others do. */
@@ -142,7 +169,7 @@ static void show_member(const struct team_place *place)
 {
     struct team_rank_shared *shared = &place->team->ranks[place->rank];
 
-    if (place == &job_my_place && entered_pid != 0 &&
+    if (place == &job_my_place && entered() != 0 &&
         atomic_load_explicit(&shared->member, memory_order_relaxed) != member_my_id)
         atomic_store_explicit(&shared->member, member_my_id, memory_order_release);
 }

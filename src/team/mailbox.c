@@ -98,13 +98,12 @@ static int take_cell(struct mailbox_shared *mine, const struct letter *letter, u
         return -1;
     for (uint32_t i = 0; i < cell_kinds[kind].n; i++) {
         struct cell_shared *cell = cell_number(cells, kind, i);
-        uint32_t free = 0;
+        uint32_t free = CELL_FREE;
 
         /* acquire: pairs with the release of who has copied the data of the message before. */
-        if (atomic_load_explicit(&cell->is_busy, memory_order_relaxed) == 0 &&
+        if (atomic_load_explicit(&cell->is_busy, memory_order_relaxed) == CELL_FREE &&
             atomic_compare_exchange_strong_explicit(&cell->is_busy, &free, CELL_FILLED, memory_order_acquire,
                                                     memory_order_relaxed)) {
-            atomic_store_explicit(&cell->to, letter->to, memory_order_relaxed);
             FAULT_POINT();
             *offset = segment_offset(cell);
             return 0;
@@ -172,7 +171,7 @@ static int put_into_cell(const struct team_place *place, struct letter *letter)
      * It is busy still; release: for the thread of this rank that has it next. The receiver between the
      * two is another process, which the thread sanitizer does not see.
      */
-    atomic_store_explicit(&cell->is_busy, CELL_SENT, memory_order_release);
+    atomic_store_explicit(&cell->is_busy, CELL_SENT + letter->to, memory_order_release);
     FAULT_POINT();
     return 1;
 }
@@ -231,15 +230,14 @@ static void want_cell(const struct team_place *place, const struct letter *lette
 
     for (uint32_t i = 0; cells != NULL && i < cell_kinds[kind].n; i++) {
         struct cell_shared *cell = cell_number(cells, kind, i);
-        uint32_t state = CELL_SENT, to;
+        /* relaxed: nothing is read that came with it. */
+        uint32_t state = atomic_load_explicit(&cell->is_busy, memory_order_relaxed), to = state - CELL_SENT;
 
-        /* acquire: pairs with the release in put_into_cell(): until then `to` may be that of the message before. */
-        if (atomic_load_explicit(&cell->is_busy, memory_order_acquire) != CELL_SENT)
+        if (state < CELL_SENT)
             continue;
-        to = atomic_load_explicit(&cell->to, memory_order_relaxed);
         if (!look || to == place->rank || !team_rank_is_gone(place->team, to))
             say_blocked(place, to);
-        else /* Another thread may be quicker. */
+        else /* Where another thread is quicker it does no harm: see struct cell_shared. */
             atomic_compare_exchange_strong_explicit(&cell->is_busy, &state, CELL_FREE, memory_order_acq_rel,
                                                     memory_order_relaxed);
     }

@@ -107,13 +107,21 @@ struct mailbox_shared {
     char unused2[48];
 };
 
-enum cell_state { CELL_FREE, CELL_FILLED, /* some thread of the rank is at it */ CELL_SENT };
+enum cell_state {
+    CELL_FREE,
+    CELL_FILLED, /* some thread of the rank is at it */
+    CELL_SENT    /* plus the rank whose message it has */
+};
 
-/* A cell is busy from the making of its message until that has been received. */
+/*
+ * A cell is busy from the making of its message until that has been received; or until its sender finds that the
+ * receiver is gone for good, and takes it back. Meanwhile the receiver may have freed it, just before its end, and
+ * another thread sent something by it. So whose message it has is in the same word: what is taken back then has the
+ * same receiver, and is received by nobody either.
+ */
 struct cell_shared {
     _Atomic uint32_t is_busy; /* enum cell_state */
-    _Atomic uint32_t to;      /* SENT: whose message it has */
-    char unused[56];
+    char unused[60];
     char data[];
 };
 
@@ -196,6 +204,7 @@ struct wanted {
     void *data;
     size_t room;
     bool is_probe;     /* it stays where it is */
+    uint64_t only;     /* only the message that goes by this stream; or 0 */
     bool has_looked;   /* at what was held, when */
     uint32_t n_held;   /* was this */
     const char *where; /* the call */
@@ -254,7 +263,7 @@ static inline void mailbox_free_cell(uint64_t offset)
     struct cell_shared *cell = segment_at(offset);
 
     /* release: the data have been read; pairs with the acquire of who takes the cell next. */
-    atomic_store_explicit(&cell->is_busy, 0, memory_order_release);
+    atomic_store_explicit(&cell->is_busy, CELL_FREE, memory_order_release);
 }
 
 #endif

@@ -83,6 +83,8 @@ static int hold(const struct team_place *place, uint32_t source, struct channel_
 
 static bool matches(const struct wanted *wanted, const struct message_slot_shared *slot)
 {
+    if (wanted->only != 0)
+        return is_streamed(slot) && slot->stream == wanted->only;
     return wanted->tag == SHAREDMEM_ANY_TAG || wanted->tag == slot->tag;
 }
 

@@ -145,6 +145,17 @@ static int refuse_own(const struct message_call *call)
     return refuse(call, &error);
 }
 
+static int refuse_unreceived(const struct message_call *call)
+{
+    sharedmem_error error;
+
+    error_set(&error, SHAREDMEM_ERROR_DEADLOCK, EDEADLK,
+              "%s: rank %u sends %zu bytes to itself with tag %d, has received another message, and has no other "
+              "thread that would receive these; up to %zu need no wait",
+              call->name, call->place->rank, call->letter.bytes, (int)call->letter.tag, MESSAGE_EAGER_BYTES);
+    return refuse(call, &error);
+}
+
 /* ---- The calls ---- */
 
 static void set_status(const struct message_call *call, sharedmem_status *status)
@@ -169,7 +180,7 @@ static int run(struct message_call *call)
     in = call->has_wanted ? run_in(call) : 0;
     code = errno;
     if (!call->is_out && (in == 0 || code != ECANCELED) && message_wait(call, MESSAGE_OUT) != 0)
-        return -1;
+        return errno == EDEADLK && in == 0 ? refuse_unreceived(call) : -1;
     errno = code;
     return in;
 }

@@ -23,6 +23,8 @@ static bool fail_out(struct message_call *call)
 {
     call->code = errno;
     call->is_in |= !call->is_taken;
+    if (call->letter.stream != 0)
+        stream_close(call->place, &call->letter);
     return call->is_out = true;
 }
 
@@ -31,6 +33,38 @@ static bool fail_in(struct message_call *call, int code)
 {
     call->code = code;
     return call->is_in = true;
+}
+
+/* ---- A large letter to itself ---- */
+
+/* Its receiver is the call's other half, or another thread. */
+static bool is_own(const struct message_call *call)
+{
+    const struct letter *letter = &call->letter;
+
+    return letter->is_sent && letter->stream != 0 && letter->to == call->place->rank;
+}
+
+static bool has_failed_in(const struct message_call *call)
+{
+    return call->is_in && (call->code != 0 || call->is_too_long);
+}
+
+/*
+ * Takes it out of the mailbox, where nobody receives it: it would be waited for until somebody does. Returns whether
+ * it was still there, and no thread is at it.
+ */
+static bool take_back(struct message_call *call)
+{
+    struct wanted own = {.source = (int)call->letter.to,
+                         .room = call->letter.bytes,
+                         .only = call->letter.stream,
+                         .where = call->where};
+
+    if (mailbox_take(call->place, &own) != MAILBOX_STREAMED)
+        return false;
+    stream_close(call->place, &call->letter);
+    return call->is_out = true;
 }
 
 /* ---- Steps ---- */
@@ -52,7 +86,7 @@ static bool step_out(struct message_call *call)
     if (letter->stream == 0)
         return call->is_out = answer > 0;
     if (!stream_fill(call->place, letter))
-        return false;
+        return is_own(call) && has_failed_in(call) && take_back(call);
     stream_close(call->place, letter);
     return call->is_out = true;
 }
@@ -145,7 +179,7 @@ static void look_in(struct message_call *call)
     uint32_t gone = (uint32_t)whom;
 
     if (whom == (int)place->rank || place->team->size == 1) {
-        if (process_is_single() && !step_in(call) && call->is_out)
+        if (process_is_single() && !step_in(call) && (call->is_out || (is_own(call) && !call->is_taken)))
             fail_in(call, EDEADLK);
         return;
     }
@@ -164,6 +198,9 @@ static void look_out(struct message_call *call)
 
     if (!letter->is_numbered && letter->stream == 0 && !is_large(letter))
         mailbox_want_room(place, letter, true);
+    /* What it was to receive has been another message. */
+    if (is_own(call) && call->is_in && process_is_single() && take_back(call))
+        call->code = EDEADLK;
     if (!letter->is_numbered || letter->to == place->rank || !team_rank_is_gone(place->team, letter->to) ||
         step_out(call))
         return;

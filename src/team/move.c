@@ -11,7 +11,7 @@
 #include "team/barrier.h"
 #include "team/collective.h"
 #include "team/moving.h"
-#include "team/stage.h"
+#include "team/windows.h"
 
 enum { OTHER_BYTES = ANNOUNCE_ERRNO + 1, OTHER_SIZES };
 
@@ -175,10 +175,10 @@ static struct announce_verdict judge(struct team_shared *team, const void *what)
     if (verdict.is_refused != 0)
         return verdict;
     verdict.is_common = is_common(moving);
-    for (uint32_t rank = 0; rank < team->size && !verdict.is_staged; rank++) {
+    for (uint32_t rank = 0; rank < team->size && !verdict.by_board; rank++) {
         bool large = expected_bytes(moving, rank) > COLLECTIVE_SLOT_BYTES;
 
-        verdict.is_staged = large && is_private(moving, rank);
+        verdict.by_board = large && is_private(moving, rank);
     }
     return verdict;
 }
@@ -340,16 +340,16 @@ static void take_window(const void *what, char *half, size_t from, size_t to)
  * use it. The stream has the place of each large part, also of those that do not go by it: so nobody needs to
  * know of others how they go.
  */
-static int move_large(struct moving *moving, bool is_staged)
+static int move_large(struct moving *moving, bool by_board)
 {
     const struct move *move = moving->move;
-    struct stage stage = {
+    struct windows windows = {
         move->place, move->where, moving->mine.is.total, collective_half_bytes(moving->team), put_window,
         take_window, moving};
 
     note_ranks(moving);
     copy_directly(moving);
-    return is_staged ? stage_pass(&stage, 0) : barrier_meet(move->place, move->where);
+    return by_board ? windows_pass(&windows, 0) : barrier_meet(move->place, move->where);
 }
 
 /* ---- The call ---- */
@@ -385,7 +385,7 @@ static int move_among(struct moving *moving)
     learn_mine(moving);
     if (move->has_sizes || !moving_is_large(&moving->mine))
         take_slots(moving);
-    return moving->mine.is.total > 0 ? move_large(moving, verdict.is_staged) : 0;
+    return moving->mine.is.total > 0 ? move_large(moving, verdict.by_board) : 0;
 }
 
 static int move_alone(const struct move *move)

@@ -194,6 +194,16 @@ op_kernel *op_find(int32_t dtype, int32_t op)
     return is_dtype(dtype) && is_op(op) ? kernels[dtype][op] : NULL;
 }
 
+op_kernel *op_find_alone(int32_t dtype, int32_t op)
+{
+    bool is_logical = op == SHAREDMEM_AND || op == SHAREDMEM_OR || op == SHAREDMEM_XOR;
+
+    /* x or x is whether x is true. */
+    if (op_find(dtype, op) == NULL || op >= SHAREDMEM_MINLOC || !(is_logical || dtype == SHAREDMEM_BOOL))
+        return NULL;
+    return kernels[dtype][SHAREDMEM_OR];
+}
+
 size_t op_element_bytes(int32_t dtype, int32_t op)
 {
     if (op_find(dtype, op) == NULL)

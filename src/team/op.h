@@ -27,6 +27,12 @@ typedef void op_kernel(void *to, const void *left, const void *right, size_t n);
 /* The kernel, or NULL where there is no such dtype or op, or the op makes no sense for it. */
 op_kernel *op_find(int32_t dtype, int32_t op);
 
+/*
+ * What op makes of elements that are combined with no others: the kernel to call, in place, with them as both
+ * operands. NULL: they stay as they are; so of all ops but those that give 1 or 0.
+ */
+op_kernel *op_find_alone(int32_t dtype, int32_t op);
+
 /* How many bytes an element has; 0 where op_find() says NULL. */
 size_t op_element_bytes(int32_t dtype, int32_t op);
 

@@ -103,17 +103,18 @@ static bool is_overflowing(const struct reduction *reduction)
 /* ---- The call ---- */
 
 /* A team of one. */
-static int copy(const struct reduction *reduction)
+static int run_alone(const struct reduction *reduction)
 {
-    if (reduction->kind != REDUCTION_EXSCAN && reduction->in != reduction->out)
-        memmove(reduction->out, reduction->in, reduction->count * reduction->bytes);
+    if (reduction->kind != REDUCTION_EXSCAN && reduction->count * reduction->bytes > 0)
+        reduction_combine_one(reduction, reduction->out, reduction->in, reduction->count);
     return 0;
 }
 
 static int begin(const struct asked *asked, struct reduction *reduction)
 {
-    const struct collective_call call = {
-        asked->name, asked->where, reduction->count * reduction->bytes, asked->dtype, asked->op, asked->root};
+    const struct collective_call call = {asked->name,  asked->where, reduction->count * reduction->bytes,
+                                         asked->dtype, asked->op,    asked->root,
+                                         0};
 
     return collective_begin(&call, &reduction->place);
 }
@@ -131,7 +132,7 @@ static int run(const struct asked *asked, struct reduction *reduction)
         return refuse_count(asked, reduction);
     if (reduction->count * reduction->bytes > 0 && (reduction->in == NULL || is_out_missing(reduction)))
         return refuse_memory(asked, reduction);
-    return collective_is_alone(reduction->place) ? copy(reduction) : reduction_run(reduction);
+    return collective_is_alone(reduction->place) ? run_alone(reduction) : reduction_run(reduction);
 }
 
 static int run_op(const struct asked *asked, struct reduction *reduction)
@@ -142,6 +143,7 @@ static int run_op(const struct asked *asked, struct reduction *reduction)
     reduction->kernel = op_find(asked->dtype, asked->op);
     if (reduction->kernel == NULL)
         return refuse_op(asked);
+    reduction->alone = op_find_alone(asked->dtype, asked->op);
     return asked->is_in_place && asked->op >= SHAREDMEM_MINLOC ? refuse_pairs(asked) : run(asked, reduction);
 }
 

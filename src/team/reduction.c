@@ -7,8 +7,8 @@
  * have come to a later barrier, and so have read this one. What the ranks have put stays as it is: where the
  * last one died at it, they do it themselves.
  *
- * Where all mean the same shared memory rank 0 writes it for all, and another barrier says that it has: a slow
- * rank's result would else undo what a fast one has done with it.
+ * Where several ranks mean the same shared memory the first of them writes it for all, and another barrier says that
+ * it has: a slow rank's result would else undo what a fast one has done with it.
  */
 #include "team/reduction.h"
 
@@ -42,6 +42,14 @@ void reduction_combine(const struct reduction *reduction, void *to, const void *
                            reduction->context);
 }
 
+void reduction_combine_one(const struct reduction *reduction, void *to, const void *from, size_t n)
+{
+    if (to != from)
+        memmove(to, from, n * reduction->bytes);
+    if (reduction->alone != NULL)
+        reduction->alone(to, to, to, n);
+}
+
 /* Of how many ranks, 0 and those behind it, the elements make up what this rank gets. */
 static uint32_t n_mine(const struct reduction *reduction)
 {
@@ -60,15 +68,52 @@ static int meet(const struct reduction *reduction, barrier_finish *finish)
     return barrier_meet_and(reduction->place, reduction->where, finish, reduction);
 }
 
-/* ---- A result that all share ---- */
+/* ---- A result that ranks share ---- */
 
-/* The two whose places are compared: they are the same in all ranks, or in none. */
+static uint64_t out_of(const struct reduction *reduction, uint32_t rank)
+{
+    return collective_get(&collective_words(reduction->place->team, rank, reduction->barrier)[OUT_WORD]);
+}
+
+/* Of a filter that tells 8,192 places apart. */
+#define FILTER_WORDS 128u
+
+/*
+ * Whether any two ranks may mean the same shared memory. All that ask get the same answer. A yes that is wrong,
+ * as happens in teams of a hundred ranks and more, costs a barrier.
+ */
 static bool is_common(const struct reduction *reduction)
 {
-    struct team_shared *team = reduction->place->team;
-    uint64_t out = collective_get(&collective_words(team, 0, reduction->barrier)[OUT_WORD]);
+    uint64_t filter[FILTER_WORDS];
+    bool is_clear = false;
 
-    return out != 0 && out == collective_get(&collective_words(team, 1, reduction->barrier)[OUT_WORD]);
+    for (uint32_t rank = 0; rank < reduction->place->team->size; rank++) {
+        const uint64_t out = out_of(reduction, rank);
+        /* Of what differs anywhere in the product the upper bits differ. */
+        const uint64_t bit = out * UINT64_C(0x9e3779b97f4a7c15) >> 51;
+
+        if (out == 0)
+            continue;
+        if (!is_clear)
+            memset(filter, 0, sizeof filter);
+        is_clear = true;
+        if ((filter[bit / 64] >> bit % 64 & 1) != 0)
+            return true;
+        filter[bit / 64] |= UINT64_C(1) << bit % 64;
+    }
+    return false;
+}
+
+/* Whether this rank writes its own result: the first one of those that mean that memory does. */
+static bool is_writer(const struct reduction *reduction, bool common)
+{
+    const uint64_t mine = common ? out_of(reduction, reduction->place->rank) : 0;
+
+    for (uint32_t rank = 0; mine != 0 && rank < reduction->place->rank; rank++) {
+        if (out_of(reduction, rank) == mine)
+            return false;
+    }
+    return true;
 }
 
 static void put_out(const struct reduction *reduction)
@@ -123,6 +168,8 @@ static void combine_words(const struct reduction *reduction, uint32_t n, struct 
     struct words other;
 
     get_words(reduction, collective_words(team, 0, reduction->barrier), result);
+    if (n == 1)
+        reduction_combine_one(reduction, result, result, reduction->count);
     for (uint32_t rank = 1; rank < n; rank++) {
         get_words(reduction, collective_words(team, rank, reduction->barrier), &other);
         reduction_combine(reduction, result, result, &other, reduction->count);
@@ -153,7 +200,7 @@ static int by_words(struct reduction *reduction)
     if (met < 0)
         return -1;
     common = get_common(reduction, met);
-    if (n_mine(reduction) > 0 && (!common || reduction->place->rank == 0)) {
+    if (n_mine(reduction) > 0 && is_writer(reduction, common)) {
         if (met == 1)
             get_words(reduction, team->result, &words);
         else
@@ -179,7 +226,7 @@ static char *slot_of(const struct reduction *reduction, uint32_t rank)
 static void combine_slots(const struct reduction *reduction, uint32_t n, char *result)
 {
     if (n == 1)
-        memcpy(result, slot_of(reduction, 0), reduction->count * reduction->bytes);
+        reduction_combine_one(reduction, result, slot_of(reduction, 0), reduction->count);
     for (uint32_t rank = 1; rank < n; rank++)
         reduction_combine(reduction, result, rank == 1 ? slot_of(reduction, 0) : result,
                           slot_of(reduction, rank), reduction->count);
@@ -225,7 +272,7 @@ static int by_board(const struct reduction *reduction)
         return -1;
     }
     common = get_common(reduction, met);
-    if (!common || reduction->place->rank == 0) {
+    if (is_writer(reduction, common)) {
         if (met != 1)
             combine_slots(reduction, n_mine(reduction), reduction->out);
         else if (n_mine(reduction) > 0)

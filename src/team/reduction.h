@@ -33,6 +33,7 @@ struct reduction {
     const char *in;
     char *out;         /* may be in; read only where the kind has something for the rank */
     op_kernel *kernel; /* NULL: combine, once for each element */
+    op_kernel *alone;  /* see op_find_alone() */
     sharedmem_combine_function *combine;
     void *context;
     uint32_t barrier; /* for the engine: what is put is put for this one */
@@ -44,6 +45,9 @@ struct reduction {
  * Returns 0, or -1 with errno: ECANCELED; ENOMEM or what heap_alloc() says, in all ranks alike.
  */
 int reduction_run(struct reduction *reduction);
+
+/* Sets n elements at `to` to what those of one rank make, at from, which may be to. */
+void reduction_combine_one(const struct reduction *reduction, void *to, const void *from, size_t n);
 
 /* ---- For the two files of the engine ---- */
 

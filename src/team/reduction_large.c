@@ -268,7 +268,7 @@ static void scan_block(const struct large *large, const struct piece *block, cha
 {
     const struct reduction *reduction = large->reduction;
 
-    memcpy(slot, source(large, block, 0), bytes_of(large, block));
+    reduction_combine_one(reduction, slot, source(large, block, 0), block->end - block->begin);
     memcpy(target(large, block, 0), slot, bytes_of(large, block));
     for (uint32_t rank = 1; rank < reduction->place->team->size; rank++) {
         reduction_combine(reduction, slot, slot, source(large, block, rank), block->end - block->begin);
@@ -281,7 +281,7 @@ static void exscan_block(const struct large *large, const struct piece *block, c
 {
     const struct reduction *reduction = large->reduction;
 
-    memcpy(slot, source(large, block, 0), bytes_of(large, block));
+    reduction_combine_one(reduction, slot, source(large, block, 0), block->end - block->begin);
     for (uint32_t rank = 1; rank < reduction->place->team->size; rank++) {
         char *before = rank % 2 == 1 ? slot : spare, *with = rank % 2 == 1 ? spare : slot;
 

@@ -204,7 +204,7 @@ __attribute__((noinline)) static int begin(const char *name, const char *where)
 {
     struct team_place *place;
 
-    return collective_begin(&(struct collective_call){name, where, 0, -1, -1, -1}, &place);
+    return collective_begin(&(struct collective_call){name, where, 0, -1, -1, -1, 0}, &place);
 }
 
 int sharedmem_barrier_at(const char *where)
@@ -226,7 +226,7 @@ int sharedmem_barrier_arrive_at(const char *where)
     if (place->team->is_map || place->has_arrived)
         return begin("barrier_arrive", where);
     if (place->team->is_checked)
-        check_tell(place, &(struct collective_call){"barrier", where, 0, -1, -1, -1});
+        check_tell(place, &(struct collective_call){"barrier", where, 0, -1, -1, -1, 0});
     barrier_arrive(place);
     return 0;
 }

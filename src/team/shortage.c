@@ -43,17 +43,19 @@ static bool was_without_page(const struct crash_shared *crash)
            segment_contains((const void *)(uintptr_t)crash->fault_address);
 }
 
-static void say(char *text, size_t size, const char *how)
+static void say(char *text, size_t size, const char *how, uint64_t peak_bytes)
 {
-    char total[TEXT_BYTES_SIZE], left[TEXT_BYTES_SIZE];
+    char total[TEXT_BYTES_SIZE], left[TEXT_BYTES_SIZE], peak[TEXT_BYTES_SIZE], had[TEXT_BYTES_SIZE + 24] = "";
     struct limits_memory memory;
     struct limits_room room;
 
     limits_memory_read("", &memory);
     limits_room_read("", &room);
+    if (peak_bytes != 0)
+        snprintf(had, sizeof had, ", it had up to %s", text_bytes(peak, peak_bytes));
     snprintf(text, size,
-             ", %s: %s are allowed by %s, and now %s has %s left; use fewer workers, or ask for more memory",
-             how, text_bytes(total, memory.total), memory.total_source, room.limit,
+             ", %s: %s are allowed by %s%s, and now %s has %s left; use fewer workers, or ask for more memory",
+             how, text_bytes(total, memory.total), memory.total_source, had, room.limit,
              text_bytes(left, room.bytes));
 }
 
@@ -64,17 +66,17 @@ bool shortage_explains(const struct process_end *end, const struct crash_shared 
     if (end->how != PROCESS_SIGNALLED)
         return false;
     if (end->code == SIGKILL && was_killed_for_memory()) {
-        say(text, size, "very likely because memory ran out");
+        say(text, size, "very likely because memory ran out", end->use.peak_bytes);
         return true;
     }
     if (end->code != SIGBUS)
         return false;
     if (crash == NULL) {
-        say(text, size, "maybe because memory ran out for a page of shared memory");
+        say(text, size, "maybe because memory ran out for a page of shared memory", end->use.peak_bytes);
         return false;
     }
     if (!was_without_page(crash))
         return false;
-    say(text, size, "at a page of the shared heap, very likely because memory ran out");
+    say(text, size, "at a page of the shared heap, very likely because memory ran out", end->use.peak_bytes);
     return true;
 }

@@ -20,8 +20,8 @@ void shortage_note(void);
 
 /*
  * Writes into text, to be put behind "was ended by SIGKILL", that it was very likely that, with the sizes and
- * limits of now: ", very likely because memory ran out: ...". crash: what the process left behind. NULL: it can
- * leave nothing, and of a SIGBUS no more is said than that it may be that.
+ * limits of now and the most that the process had: ", very likely because memory ran out: ...". crash: what the
+ * process left behind. NULL: it can leave nothing, and of a SIGBUS no more is said than that it may be that.
  * Returns whether it very likely was; else text is "" or that it may be.
  */
 bool shortage_explains(const struct process_end *end, const struct crash_shared *crash, char *text,

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bits.h"
 #include "base/error.h"
@@ -30,6 +31,7 @@ struct sharedmem_team {
     struct team_shared *root;
     uint64_t root_number;
     uint32_t root_rank;
+    pid_t pid;      /* whose it is: a forked copy of it is nobody's */
     uint32_t depth; /* how often it is entered */
     struct team_place *before[DEPTH_MAX];
     struct team_shared *own; /* a team of one that was made of a team of one: in private memory; or NULL */
@@ -44,6 +46,7 @@ static struct sharedmem_team *make(const struct team_place *place)
 
     if (made == NULL || place == NULL)
         return made;
+    made->pid = getpid();
     made->root = team_root(place->team);
     made->root_number = made->root->number;
     made->root_rank = team_root_rank(place->team, place->rank);
@@ -160,7 +163,7 @@ static sharedmem_team *split(const struct collective_call *call, int colour, int
 
 sharedmem_team *sharedmem_team_split_at(int colour, int key, const char *where)
 {
-    const struct collective_call call = {"team_split", where, 0, -1, -1, -1};
+    const struct collective_call call = {"team_split", where, 0, -1, -1, -1, 0};
     sharedmem_error error;
 
     if (colour >= 0 || colour == SHAREDMEM_NO_COLOUR)
@@ -181,7 +184,7 @@ sharedmem_team *sharedmem_team_split_by_at(int32_t level, const char *where)
         [SHAREDMEM_BY_L3] = DOMAIN_L3,
         [SHAREDMEM_BY_PACKAGE] = DOMAIN_PACKAGE,
     };
-    const struct collective_call call = {"team_split_by", where, 0, -1, level, -1};
+    const struct collective_call call = {"team_split_by", where, 0, -1, -1, -1, level};
     sharedmem_error error;
 
     if (level >= SHAREDMEM_BY_NUMA && level <= SHAREDMEM_BY_PACKAGE)
@@ -287,24 +290,46 @@ void sharedmem_team_leave(sharedmem_team *team)
 
 /* ---- The rest ---- */
 
+/*
+ * Whether the rank whose team this is works at place, or has made the call there that place is in: an item of a map
+ * of its own, say. A copy that a worker was born with is not the rank's.
+ */
+static bool is_callers(const struct sharedmem_team *team, const struct team_place *place)
+{
+    if (team->root == NULL)
+        return place == NULL;
+    while (place != NULL && !is_of(team, place))
+        place = place->within;
+    return place != NULL && team->pid == getpid();
+}
+
+/* What the rank has of it in shared memory, where its call or job goes on; else that has gone with it. */
+static void give_back(sharedmem_team *team)
+{
+    if (team->root != NULL && team->own == NULL)
+        subteam_give_back(team->place.team, team->place.rank);
+    /* Messages to itself went by the heap. */
+    if (team->own != NULL)
+        team_free_blocks(team->own);
+}
+
 void sharedmem_team_free(sharedmem_team *team)
 {
+    struct team_place *place = team_here();
     int saved_errno = errno;
-    bool is_callers;
 
     if (team == NULL)
         return;
-    is_callers = is_of(team, team_here());
-    if (is_callers && team->depth > 0) {
-        sync_misused(NULL, EPERM, "team_free", "the caller is in this team; leave it before");
-        return;
+    if (is_callers(team, place)) {
+        if (team->depth > 0) {
+            sync_misused(NULL, EPERM, "team_free",
+                         is_of(team, place) ? "the caller is in this team; leave it before"
+                                            : "this rank is in this team, around the call that it is freed in; "
+                                              "leave it before");
+            return;
+        }
+        give_back(team);
     }
-    /* Where the call that it was split in has ended, that has freed the team with its own. */
-    if (is_callers && team->root != NULL && team->own == NULL)
-        subteam_give_back(team->place.team, team->place.rank);
-    /* Messages to itself went by the heap. */
-    if (is_callers && team->own != NULL)
-        team_free_blocks(team->own);
     free(team->own);
     free(team);
     errno = saved_errno;

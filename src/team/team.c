@@ -17,6 +17,7 @@
 
 _Static_assert(offsetof(struct team_rank_shared, arrived) == 64, "barriers have a line of their own");
 _Static_assert(offsetof(struct team_rank_shared, crash) == 128, "what is told lies beside the arrival");
+_Static_assert(sizeof(struct crash_objects_shared) <= sizeof(sharedmem_error), "it fits an error's place");
 _Static_assert(sizeof(struct team_rank_shared) % 64 == 0, "ranks share no cache line");
 _Static_assert(offsetof(struct team_shared, loops) == 256, "a team's head is four lines");
 
@@ -108,12 +109,15 @@ void team_fail(struct team_shared *team, uint32_t rank, const sharedmem_error *e
 
     rank = team_root_rank(team, rank);
     team = team_root(team);
-    /* Later ones are not read, and the first may be this rank's. */
-    if (team_first_error(team) != NULL) {
+    /* A second one of a rank is not read, and the one before may be the team's first. */
+    if (team_own_error(team, rank) != NULL || (team_first_error(team) != NULL && !team->is_job)) {
         team_stop(team);
         return;
     }
     memcpy(&errors_of(team)[rank], error, sizeof *error);
+    /* release: pairs with team_own_error(). */
+    if (team->is_job)
+        atomic_store_explicit(&team->ranks[rank].has_failed, 1, memory_order_release);
     /*
      * release: who reads the claim, with acquire, reads the error whole. A death before this claims nothing.
      */
@@ -129,6 +133,18 @@ const sharedmem_error *team_first_error(const struct team_shared *team)
     team = team_root(team);
     first = atomic_load_explicit(&team->first, memory_order_acquire);
     return first != 0 && first <= team->size ? &errors_of(team)[first - 1] : NULL;
+}
+
+const sharedmem_error *team_own_error(const struct team_shared *team, uint32_t rank)
+{
+    bool has_failed = atomic_load_explicit(&team->ranks[rank].has_failed, memory_order_acquire) != 0;
+
+    return has_failed ? &errors_of(team)[rank] : NULL;
+}
+
+struct crash_objects_shared *team_crash_objects(const struct team_shared *team, uint32_t rank)
+{
+    return (struct crash_objects_shared *)(void *)&errors_of(team)[rank];
 }
 
 void team_give_up(struct team_shared *team, uint32_t rank, const sharedmem_error *error)

@@ -53,7 +53,8 @@ struct team_rank_shared {
     _Atomic uint64_t loops;
     _Atomic uint32_t loops_sleepers;
     uint32_t root_rank; /* which one it is in the outermost team */
-    char unused[8];
+    _Atomic uint32_t has_failed; /* is_job: it has an error of its own */
+    char unused[4];
 
     /* For barriers, and what it tells the others by them: words for the even ones, and for the odd. */
     _Atomic uint32_t arrived; /* how many it has come to */
@@ -154,11 +155,23 @@ static inline uint32_t team_root_rank(const struct team_shared *team, uint32_t r
  * roots.
  */
 
-/* Rank failed with error: it is kept, and first if nobody was before. The team stops. */
+/*
+ * Rank failed with error: it is kept, and first if nobody was before. The team stops. Of a team that is no job
+ * later errors are not kept.
+ */
 void team_fail(struct team_shared *team, uint32_t rank, const sharedmem_error *error);
 
 /* The error that came first, or NULL. */
 const sharedmem_error *team_first_error(const struct team_shared *team);
+
+/* In a job: why rank has failed by itself, be it first or not; NULL: it has not. */
+const sharedmem_error *team_own_error(const struct team_shared *team, uint32_t rank);
+
+/*
+ * In a job: where rank writes down its files when it crashes (host/crash.h). That is the place of its own error:
+ * nobody looks at it where there is one.
+ */
+struct crash_objects_shared *team_crash_objects(const struct team_shared *team, uint32_t rank);
 
 /* Rank gives up with error, which is kept; the team goes on. */
 void team_give_up(struct team_shared *team, uint32_t rank, const sharedmem_error *error);

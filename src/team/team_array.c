@@ -216,7 +216,7 @@ static void *allocate_alone(const struct request *request, size_t bytes)
 
 static sharedmem_array create(struct request *request)
 {
-    const struct collective_call call = {request->call, request->where, 0, request->dtype, -1, -1};
+    const struct collective_call call = {request->call, request->where, 0, request->dtype, -1, -1, 0};
     sharedmem_array a, none = {.data = NULL};
     bool is_alone;
     size_t bytes;

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "base/env.h"
 #include "base/parse.h"
 #include "base/text.h"
+#include "memory/foreign.h"
 #include "smrrun/hosts.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
@@ -84,6 +86,35 @@ static void try_total(struct batch *batch, enum env_variable variable)
         keep(batch, number(batch, variable, MAX_COUNT), variable);
 }
 
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* The job has several hosts, and its list has none that is called as this one. */
+static void warn_elsewhere(struct batch *batch, enum env_variable variable, const char *hostname)
+{
+    warn(batch, "%s=%.80s does not name this host, %.60s; start smrrun on the job's hosts, or say -n",
+         env_name(variable), env_text(variable), hostname);
+}
+
+/*
+ * Each of several has its share; that of one alone is all. Cores are counted out to ranks then, and not as many ranks
+ * started by each as the job has.
+ */
+static void take_share(struct batch *batch)
+{
+    int share = batch->n_cores / batch->n_starts;
+
+    if (batch->n_threads > 0)
+        batch->n_cores = batch->n_cores > 0 ? smaller(batch->n_cores, batch->n_threads) : batch->n_threads;
+    else if (batch->n_cores > 0)
+        batch->n_cores = share > 0 ? share : 1;
+    batch->n_ranks = 0;
+    batch->n_threads = 0;
+    batch->source[0] = '\0';
+}
+
 /* ---- Torque and PBS Pro ---- */
 
 static struct hosts read_nodefile(struct batch *batch, const char *hostname)
@@ -98,6 +129,8 @@ static struct hosts read_nodefile(struct batch *batch, const char *hostname)
     /* The job has one host, and we are in the job: whatever else this host is called. */
     if (hosts.n_hosts == 1)
         hosts.n_here = hosts.n_slots;
+    else if (hosts.n_hosts > 1 && hosts.n_here == 0)
+        warn_elsewhere(batch, ENV_PBS_NODEFILE, hostname);
     if (code != 0)
         warn(batch, "PBS_NODEFILE=%.100s cannot be read (%s) and is ignored", path,
              code == EINVAL ? "no plain file" : strerror(code));
@@ -123,6 +156,17 @@ static void count_pbs_pro(struct batch *batch, int n_slots)
     batch->n_cores = n_slots > 1 && n_cpus > 1 ? 0 : batch->n_ranks;
 }
 
+/* The job's script is task 1 of the first host. */
+static void look_for_pbsdsh(struct batch *batch)
+{
+    long task = 1, node = 0;
+
+    env_int(ENV_PBS_TASKNUM, 1, INT_MAX, &task);
+    env_int(ENV_PBS_NODENUM, 0, INT_MAX, &node);
+    if (batch->starter == NULL && (task > 1 || node > 0))
+        batch->starter = "pbsdsh";
+}
+
 static void read_pbs(struct batch *batch, const char *hostname)
 {
     struct hosts hosts = read_nodefile(batch, hostname);
@@ -132,6 +176,7 @@ static void read_pbs(struct batch *batch, const char *hostname)
     batch->n_nodes = hosts.n_hosts > 0 ? hosts.n_hosts : number(batch, ENV_PBS_NUM_NODES, MAX_HOSTS);
     if (batch->n_nodes == 0)
         batch->n_nodes = 1;
+    look_for_pbsdsh(batch);
     if (!has_torque && env_text(ENV_NCPUS) != NULL) {
         count_pbs_pro(batch, hosts.n_here);
         return;
@@ -176,11 +221,59 @@ static void share_cores(struct batch *batch, enum env_variable source)
              env_name(ENV_SLURM_CPUS_PER_TASK));
 }
 
+/* Of a heterogeneous job the variables without a number tell of this part. The others have their own hosts. */
+static void add_groups(struct batch *batch)
+{
+    int n_nodes = 0;
+
+    if (batch->starter != NULL || env_text(ENV_SLURM_HET_SIZE) == NULL)
+        return;
+    batch->n_groups = number(batch, ENV_SLURM_HET_SIZE, MAX_COUNT);
+    for (int i = 0; i < batch->n_groups && n_nodes < MAX_HOSTS; i++) {
+        char name[64];
+        const char *text;
+        long n = 1;
+
+        snprintf(name, sizeof name, "SLURM_JOB_NUM_NODES_HET_GROUP_%d", i);
+        text = env_text_of(name);
+        if (text != NULL && parse_int(text, 1, MAX_HOSTS, &n) != 0)
+            warn(batch, "%s=%.60s is not a whole number and is ignored", name, text);
+        n_nodes += (int)n;
+    }
+    batch->n_nodes = n_nodes > batch->n_nodes ? n_nodes : batch->n_nodes;
+}
+
+/* A shell of salloc may be a step of one task, in a job of more. */
+static bool is_task_of_step(struct batch *batch)
+{
+    int n_tasks = batch->starter != NULL ? slurm_entry(batch, ENV_SLURM_STEP_TASKS_PER_NODE) : 0;
+
+    if (n_tasks > 0 && (batch->n_ranks == 0 || batch->n_ranks == n_tasks))
+        return true;
+    if (batch->starter != NULL && strcmp(batch->starter, "srun") == 0) {
+        batch->starter = NULL;
+        batch->n_starts = 1;
+    }
+    return false;
+}
+
+/* What Slurm has started knows its host's name there; a shell of salloc may be on the host where people log in. */
+static void check_slurm_host(struct batch *batch, const char *hostname)
+{
+    const char *list = env_text(ENV_SLURM_JOB_NODELIST);
+
+    if (env_text(ENV_SLURMD_NODENAME) == NULL && list != NULL && !hosts_is_in_ranges(list, hostname))
+        warn(batch,
+             "this host, %.60s, is none of the job's (%.60s), and ranks are started here; srun -N %d -n %d "
+             "smrrun "
+             "... starts them there",
+             hostname, list, batch->n_nodes, batch->n_nodes);
+}
+
 static void read_slurm(struct batch *batch, const char *hostname)
 {
     enum env_variable cores_source = ENV_SLURM_CPUS_ON_NODE;
 
-    (void)hostname;
     /* The step's, if this is in one, then the job's; the lists tell it too. */
     batch->n_nodes = number(batch, ENV_SLURM_NNODES, MAX_HOSTS);
     if (batch->n_nodes == 0)
@@ -194,9 +287,15 @@ static void read_slurm(struct batch *batch, const char *hostname)
     batch->n_threads = number(batch, ENV_SLURM_CPUS_PER_TASK, MAX_COUNT);
     if (batch->n_nodes == 0)
         batch->n_nodes = 1;
+    check_slurm_host(batch, hostname);
+    if (is_task_of_step(batch)) {
+        take_share(batch);
+        return;
+    }
     try_total(batch, ENV_SLURM_NTASKS);
     try_total(batch, ENV_SLURM_NPROCS);
     share_cores(batch, cores_source);
+    add_groups(batch);
 }
 
 /* ---- LSF and Grid Engine ---- */
@@ -235,6 +334,8 @@ static void read_lsf(struct batch *batch, const char *hostname)
         hosts = count_pairs(text, hostname);
         if (hosts.n_hosts == 0)
             warn_value(batch, ENV_LSB_MCPU_HOSTS, "a list like \"node1 8 node2 4\"");
+        else if (hosts.n_hosts > 1 && hosts.n_here == 0)
+            warn_elsewhere(batch, ENV_LSB_MCPU_HOSTS, hostname);
     }
     batch->n_nodes = hosts.n_hosts > 0 ? hosts.n_hosts : 1;
     keep(batch, hosts.n_here, ENV_LSB_MCPU_HOSTS);
@@ -242,13 +343,29 @@ static void read_lsf(struct batch *batch, const char *hostname)
     batch->n_cores = batch->n_ranks;
 }
 
+/* This host's slots by a file with "node7 4 all.q@node7 UNDEFINED" a line. */
+static int slots_in_file(struct batch *batch, const char *hostname)
+{
+    const char *path = env_text(ENV_PE_HOSTFILE);
+    struct hosts hosts = {0};
+    int code = path != NULL ? hosts_read_file(&hosts, path, hostname) : 0;
+
+    if (code != 0)
+        warn(batch, "PE_HOSTFILE=%.100s cannot be read (%s) and is ignored", path,
+             code == EINVAL ? "no plain file" : strerror(code));
+    else if (path != NULL && hosts.n_here == 0)
+        warn_elsewhere(batch, ENV_PE_HOSTFILE, hostname);
+    return hosts.n_here <= MAX_COUNT ? hosts.n_here : 0;
+}
+
 static void read_grid_engine(struct batch *batch, const char *hostname)
 {
-    (void)hostname;
     batch->n_nodes = number(batch, ENV_NHOSTS, MAX_HOSTS);
     if (batch->n_nodes == 0)
         batch->n_nodes = 1;
     try_total(batch, ENV_NSLOTS);
+    if (batch->n_nodes > 1)
+        keep(batch, slots_in_file(batch, hostname), ENV_PE_HOSTFILE);
     batch->n_cores = batch->n_ranks;
 }
 
@@ -266,9 +383,22 @@ static const struct {
     {ENV_SGE_TASK_ID, "Grid Engine", read_grid_engine},
 };
 
+static void read_starter(struct batch *batch)
+{
+    struct foreign foreign;
+
+    foreign_read_any(&foreign);
+    if (foreign.launcher == NULL)
+        return;
+    batch->starter = foreign.launcher;
+    batch->n_starts = foreign.size;
+    batch->start = foreign.rank;
+}
+
 void batch_read(struct batch *batch, const char *hostname)
 {
-    *batch = (struct batch){.n_nodes = 1};
+    *batch = (struct batch){.n_nodes = 1, .n_starts = 1};
+    read_starter(batch);
     for (size_t i = 0; i < COUNT_OF(systems); i++) {
         const char *marker = env_text(systems[i].marker);
 
@@ -276,6 +406,8 @@ void batch_read(struct batch *batch, const char *hostname)
             continue;
         batch->system = systems[i].system;
         systems[i].read(batch, hostname);
-        return;
+        break;
     }
+    if (batch->n_starts > 1 && batch->n_ranks > 0)
+        take_share(batch);
 }

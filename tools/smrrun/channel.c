@@ -17,10 +17,9 @@ int channel_open(int ends[2])
     return ends[0] >= 0 && ends[1] >= 0 ? 0 : -1;
 }
 
-/* The end waits for its place: it must not be lost, and who sends it has nothing else to do. */
-static bool put(int fd, const struct channel_message *message, size_t bytes)
+static bool put(int fd, const struct channel_message *message, size_t bytes, bool waits)
 {
-    int flags = message->kind == CHANNEL_END ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT;
+    int flags = waits ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT;
     ssize_t sent;
 
     do {
@@ -39,12 +38,13 @@ bool channel_send(int fd, enum channel_kind kind, int32_t value, int32_t detail)
     message.value = value;
     message.detail = detail;
     message.text[0] = '\0';
-    sent = put(fd, &message, offsetof(struct channel_message, text) + 1);
+    /* The end must not be lost, and who sends it has nothing else to do. */
+    sent = put(fd, &message, offsetof(struct channel_message, text) + 1, kind == CHANNEL_END);
     errno = saved_errno;
     return sent;
 }
 
-void channel_send_text(int fd, const char *text)
+static void send_text(int fd, const char *text, bool waits)
 {
     struct channel_message message = {.kind = CHANNEL_TEXT};
     size_t length = strlen(text);
@@ -52,7 +52,17 @@ void channel_send_text(int fd, const char *text)
     if (length >= sizeof message.text)
         length = sizeof message.text - 1;
     memcpy(message.text, text, length);
-    put(fd, &message, offsetof(struct channel_message, text) + length + 1);
+    put(fd, &message, offsetof(struct channel_message, text) + length + 1, waits);
+}
+
+void channel_send_text(int fd, const char *text)
+{
+    send_text(fd, text, false);
+}
+
+void channel_send_last_text(int fd, const char *text)
+{
+    send_text(fd, text, true);
 }
 
 int channel_receive(int fd, struct channel_message *message)

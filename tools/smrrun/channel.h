@@ -40,6 +40,9 @@ bool channel_send(int fd, enum channel_kind kind, int32_t value, int32_t detail)
  */
 void channel_send_text(int fd, const char *text);
 
+/* The same when all ranks have ended: waits until the other takes it. */
+void channel_send_last_text(int fd, const char *text);
+
 /* Takes the next message. Returns 1; 0 there is none now; -1 the other is gone. */
 int channel_receive(int fd, struct channel_message *message);
 

@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 #include "base/env.h"
+#include "base/text.h"
 #include "host/affinity.h"
 #include "host/limits.h"
 #include "host/pages.h"
+#include "smrrun/advice.h"
+#include "smrrun/drawing.h"
 #include "smrrun/face.h"
 #include "smrrun/hosts.h"
 #include "smrrun/program.h"
@@ -75,8 +78,9 @@ static int restrict_processors(const struct options *options, cpu_set_t *mask, s
 }
 
 /* Returns 0, or the exit status. */
-static int read_machine(struct launch *launch, struct plan_machine *machine)
+static int read_machine(struct launch *launch)
 {
+    struct plan_machine *machine = &launch->machine;
     sharedmem_error error;
     size_t bytes;
     cpu_set_t *mask = affinity_read(&bytes);
@@ -104,6 +108,22 @@ static int read_machine(struct launch *launch, struct plan_machine *machine)
     return 0;
 }
 
+static void say_line(const char *text, void *argument)
+{
+    (void)argument;
+    face_say("%s", text);
+}
+
+/* The map of the machine. What of it may not be used here is on it, too. */
+static void draw(const struct launch *launch)
+{
+    struct topology *whole = launch->topology != NULL ? load_topology(NULL, 0, NULL) : NULL;
+
+    if (whole != NULL)
+        drawing_make(whole, launch->topology, launch->plan.binding, say_line, NULL);
+    topology_destroy(whole);
+}
+
 /* What is asked of the kernel for shared memory, and what it does. */
 static void describe_memory(const struct launch *launch)
 {
@@ -122,15 +142,27 @@ static void describe_memory(const struct launch *launch)
                  n_nodes == 1 ? "; there is one NUMA node, and nothing to choose" : "");
 }
 
+/* What was passed over, and what does not fit together. */
+static void warn(const struct launch *launch)
+{
+    struct advice advice;
+
+    if (launch->options.quiet)
+        return;
+    advice_make(&advice, &launch->options, &launch->batch, &launch->machine, &launch->plan);
+    if (launch->batch.warning[0] != '\0')
+        face_say("%s", launch->batch.warning);
+    if (launch->plan.warning[0] != '\0')
+        face_say("%s", launch->plan.warning);
+    for (int i = 0; i < advice.n; i++)
+        face_say("%s", advice.lines[i]);
+}
+
 static void describe(const struct launch *launch)
 {
     const struct options *options = &launch->options;
     const struct plan *plan = &launch->plan;
 
-    if (launch->batch.warning[0] != '\0' && !options->quiet)
-        face_say("%s", launch->batch.warning);
-    if (plan->warning[0] != '\0' && !options->quiet)
-        face_say("%s", plan->warning);
     if (options->verbose || options->dry_run)
         face_say("%d rank%s (from %s), %s%s", plan->n_ranks, plan->n_ranks == 1 ? "" : "s", plan->source,
                  plan->binding != NULL ? "bound to equal shares of cores" : "not bound",
@@ -144,9 +176,24 @@ static void describe(const struct launch *launch)
         face_say("not bound: %s", plan->unbound);
     if (options->verbose)
         describe_memory(launch);
-    if (launch->batch.n_nodes > 1 && !options->quiet)
-        face_say("the job has %d nodes, and smrrun uses this one; start it once on each for the others",
-                 launch->batch.n_nodes);
+    if (options->verbose && (options->dry_run || options->report_bindings))
+        draw(launch);
+}
+
+/* What ranks run in the place of their programs. */
+static void describe_wrapped(const struct launch *launch)
+{
+    for (int rank = 0; rank < launch->plan.n_ranks; rank++) {
+        char *const *argv = wrapped_argv(launch->wrapped, rank);
+        char text[900] = "";
+        size_t used = 0;
+
+        for (; argv != NULL && *argv != NULL && used < sizeof text; argv++)
+            used += (size_t)snprintf(text + used, sizeof text - used, " %s", *argv);
+        text_one_line(text);
+        if (used > 0)
+            face_say("rank %d:%s", rank, text);
+    }
 }
 
 void decide_dry_run(const struct launch *launch)
@@ -160,6 +207,7 @@ void decide_dry_run(const struct launch *launch)
             face_say("would run %s", launch->paths[i]);
         first += program->n_ranks;
     }
+    describe_wrapped(launch);
     for (int rank = 0; rank < launch->plan.n_ranks && launch->topology != NULL; rank++) {
         char text[900];
 
@@ -232,9 +280,27 @@ static int use_hosts(struct launch *launch, const char *hostname)
     return 0;
 }
 
+/* Returns 0, or the exit status. */
+static int make_plan(struct launch *launch)
+{
+    char message[1024];
+
+    if (plan_make(&launch->plan, &launch->options, &launch->batch, &launch->machine, message,
+                  sizeof message) == 0)
+        return 0;
+    face_say("%s", message);
+    return DECIDE_EXIT_OWN;
+}
+
+int decide_ranks(struct launch *launch, int n_ranks)
+{
+    launch->options.n_ranks = n_ranks;
+    plan_fini(&launch->plan);
+    return make_plan(launch);
+}
+
 int decide(struct launch *launch, int argc, char **argv)
 {
-    struct plan_machine machine;
     char message[1024], hostname[256] = "";
     int status;
 
@@ -260,13 +326,19 @@ int decide(struct launch *launch, int argc, char **argv)
     status = use_hosts(launch, hostname);
     if (status != 0)
         return status;
-    status = read_machine(launch, &machine);
+    status = read_machine(launch);
     if (status != 0)
         return status;
-    if (plan_make(&launch->plan, &launch->options, &launch->batch, &machine, message, sizeof message) != 0) {
+    status = make_plan(launch);
+    if (status != 0)
+        return status;
+    status = wrapped_make(&launch->wrapped, &launch->options, launch->paths, launch->plan.n_ranks, message,
+                          sizeof message);
+    if (status != 0) {
         face_say("%s", message);
-        return DECIDE_EXIT_OWN;
+        return status;
     }
+    warn(launch);
     describe(launch);
     return 0;
 }
@@ -276,5 +348,6 @@ void decide_fini(struct launch *launch)
     plan_fini(&launch->plan);
     topology_destroy(launch->topology);
     forget_programs(launch);
+    wrapped_free(launch->wrapped);
     options_free(&launch->options);
 }

@@ -6,6 +6,7 @@
 #include "smrrun/batch.h"
 #include "smrrun/options.h"
 #include "smrrun/plan.h"
+#include "smrrun/wrap.h"
 
 /* smrrun's own exit status where it fails. */
 #define DECIDE_EXIT_OWN 125
@@ -13,9 +14,11 @@
 struct launch {
     struct options options;
     struct batch batch;
+    struct plan_machine machine; /* what the plan is made of */
     struct plan plan;
     struct topology *topology; /* NULL: not known, or not needed */
     char **paths;              /* what ranks execute, one for each program */
+    struct wrapped *wrapped;   /* and in its place where --wrap and --gdb say so; NULL: nowhere */
 };
 
 /*
@@ -24,6 +27,9 @@ struct launch {
  * decide_fini() in any case.
  */
 int decide(struct launch *launch, int argc, char **argv);
+
+/* Plans anew for another number of ranks. Returns 0, or the exit status, and has said why. */
+int decide_ranks(struct launch *launch, int n_ranks);
 
 /* Prints what would be started, and where. */
 void decide_dry_run(const struct launch *launch);

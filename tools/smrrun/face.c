@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "host/descendants.h"
 #include "smrrun/channel.h"
 
@@ -15,8 +16,8 @@
 #define END_NS 10000000000u
 
 /* Passed to the keeper, as long as the launcher was not started with them ignored; SIGQUIT always. */
-static const int passed[] = {SIGHUP,  SIGINT,   SIGQUIT, SIGTERM,   SIGUSR1,
-                             SIGUSR2, SIGWINCH, SIGALRM, SIGVTALRM, SIGPROF};
+static const int passed[] = {SIGHUP,   SIGINT,  SIGQUIT,   SIGTERM, SIGUSR1, SIGUSR2,
+                             SIGWINCH, SIGALRM, SIGVTALRM, SIGPROF, SIGCONT, SIGTSTP};
 #define N_PASSED (sizeof passed / sizeof *passed)
 
 /* For the handler. */
@@ -51,6 +52,29 @@ static void pass_on(int signal, siginfo_t *info, void *unused)
     raise(signal);
 }
 
+/*
+ * The shell is to see this process stop, once the keeper knows. A SIGCONT that came meanwhile would be lost by
+ * the stop, and nobody would send another. In an orphaned process group the system stops nobody, ranks neither.
+ */
+static void stop(int signal, siginfo_t *info, void *unused)
+{
+    struct sigaction standard = {.sa_handler = SIG_DFL}, ours;
+    int saved_errno = errno;
+    sigset_t one, pending, before;
+
+    pass_on(signal, info, unused);
+    sigemptyset(&one);
+    sigaddset(&one, signal);
+    if (sigpending(&pending) == 0 && !sigismember(&pending, SIGCONT)) {
+        sigaction(signal, &standard, &ours);
+        (void)!raise(signal);
+        sigprocmask(SIG_UNBLOCK, &one, &before);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        sigaction(signal, &ours, NULL);
+    }
+    errno = saved_errno;
+}
+
 /* All of it, also where somebody has made stderr non-blocking; but not for ever. */
 static void write_error(const char *text, size_t length)
 {
@@ -77,6 +101,7 @@ void face_say(const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text + length, sizeof text - length - 1, format, arguments);
     va_end(arguments);
+    text_one_line(text);
     length = strlen(text);
     text[length] = '\n';
     write_error(text, length + 1);
@@ -85,7 +110,8 @@ void face_say(const char *format, ...)
 /* Handlers without SA_RESTART would be seen by who writes output; with it nothing but the keeper is told. */
 static void install_handlers(const struct face *face)
 {
-    struct sigaction action = {.sa_sigaction = pass_on, .sa_flags = SA_RESTART | SA_SIGINFO};
+    struct sigaction action = {.sa_flags = SA_RESTART | SA_SIGINFO};
+    sigset_t mask = face->mask;
 
     handler_channel = face->channel;
     sigfillset(&action.sa_mask);
@@ -93,13 +119,17 @@ static void install_handlers(const struct face *face)
         struct sigaction before;
 
         sigaction(passed[i], NULL, &before);
+        action.sa_sigaction = passed[i] == SIGTSTP ? stop : pass_on;
         if (before.sa_handler != SIG_IGN || passed[i] == SIGQUIT)
             sigaction(passed[i], &action, NULL);
     }
     /* What cannot be written is told as an error. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    sigprocmask(SIG_SETMASK, &face->mask, NULL);
+    /* While a debugger has the terminal this process prints from the background. */
+    if (face->debugged->is_on)
+        sigaddset(&mask, SIGTTOU);
+    sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
 /* As if the signal had hit this process itself: the shell then knows, and stops a loop around it. */
@@ -132,6 +162,7 @@ static int end(struct face *face, const struct channel_message *message)
     if (face->output != NULL)
         output_finish(face->output);
     await_keeper(face);
+    debugged_end(face->debugged);
     if (message->detail != 0) {
         signal(message->detail, SIG_DFL);
         end_by(message->detail);
@@ -144,6 +175,7 @@ static int end_without_keeper(struct face *face)
 {
     int left = descendants_end(END_NS);
 
+    debugged_end(face->debugged);
     if (face->output != NULL)
         output_finish(face->output);
     face_say("the keeper (pid %d) was killed; all ranks are ended", (int)face->keeper.pid);

@@ -9,12 +9,14 @@
 #include <stdbool.h>
 
 #include "host/process.h"
+#include "smrrun/debugged.h"
 #include "smrrun/output.h"
 
 struct face {
     int channel; /* to the keeper */
     struct process keeper;
     struct output *output; /* NULL: ranks print by themselves */
+    struct debugged *debugged; /* as in keeper.h */
     sigset_t mask;         /* the one the launcher was started with */
     bool quiet;
 };

@@ -89,6 +89,25 @@ bool files_path(const char *pattern, int rank, char *path, size_t size)
     return true;
 }
 
+bool files_put_rank(const char *text, int rank, char *to, size_t size)
+{
+    size_t used = 0;
+
+    while (*text != '\0' && used < size) {
+        const char *begin = text++;
+        int width;
+
+        if (*begin == '%' && take_letter(&text, &width) == 'r')
+            used += (size_t)snprintf(to + used, size - used, "%0*d", width, rank);
+        else
+            used += (size_t)snprintf(to + used, size - used, "%.*s", (int)(text - begin), begin);
+    }
+    if (used >= size)
+        return false;
+    to[used] = '\0';
+    return true;
+}
+
 /* ---- Files ---- */
 
 /* The folders on the way to path; what cannot be made shows when the file is opened. */

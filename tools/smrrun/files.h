@@ -21,6 +21,12 @@ bool files_has_rank(const char *pattern);
 /* The path for rank. Returns false where it is longer than size. */
 bool files_path(const char *pattern, int rank, char *path, size_t size);
 
+/* What %r takes at most in the place of its two letters. */
+#define FILES_RANK_BYTES 1024
+
+/* Writes rank for %r and %4r alone; each other percent sign stays, with what follows it. False: as above. */
+bool files_put_rank(const char *text, int rank, char *to, size_t size);
+
 /*
  * Makes one file, empty, and the folders on its way. Returns an fd above 2 that the caller owns, closed on
  * exec and open for appending, or -1 with errno.

@@ -1,7 +1,9 @@
 #include "smrrun/hosts.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -21,26 +23,114 @@ bool hosts_is_here(const char *name, const char *hostname)
     return length == host_length && strncasecmp(name, hostname, length) == 0;
 }
 
+/* ---- Slurm's lists ---- */
+
+/* More brackets than this in one name are not searched: each multiplies the ways to read it. */
+#define MAX_BRACKETS 3
+
+static bool fits(const char *pattern, const char *end, const char *name, int n_brackets);
+
+/* Whether the name goes on with a number of the range, "7" or "07-12", and then with rest. */
+static bool range_fits(const char *range, const char *rest, const char *end, const char *name, int n_brackets)
+{
+    size_t width = strspn(range, "0123456789"), n_digits = strspn(name, "0123456789");
+    unsigned long first = strtoul(range, NULL, 10), last = first;
+
+    if (range[width] == '-')
+        last = strtoul(range + width + 1, NULL, 10);
+    for (size_t n = width; n > 0 && n <= n_digits && n <= 10; n++) {
+        char digits[16] = "";
+        unsigned long number;
+
+        memcpy(digits, name, n);
+        number = strtoul(digits, NULL, 10);
+        /* What has more digits than the first number is a larger one, and begins with no 0. */
+        if (number >= first && number <= last && (n == width || name[0] != '0') &&
+            fits(rest, end, name + n, n_brackets))
+            return true;
+    }
+    return false;
+}
+
+/* Whether name is one of those that the pattern, which ends before end, stands for. */
+static bool fits(const char *pattern, const char *end, const char *name, int n_brackets)
+{
+    const char *close;
+
+    for (; pattern < end && *pattern != '['; pattern++, name++) {
+        if (*name == '\0' || tolower((unsigned char)*pattern) != tolower((unsigned char)*name))
+            return false;
+    }
+    if (pattern == end)
+        return *name == '\0';
+    close = n_brackets < MAX_BRACKETS ? memchr(pattern, ']', (size_t)(end - pattern)) : NULL;
+    for (const char *range = pattern + 1; close != NULL && range < close; range += strcspn(range, ",]") + 1) {
+        if (range_fits(range, close + 1, end, name, n_brackets + 1))
+            return true;
+    }
+    return false;
+}
+
+/* The length of the first pattern of list: commas in brackets are its own. */
+static size_t pattern_length(const char *list)
+{
+    bool is_open = false;
+    size_t length = 0;
+
+    for (; list[length] != '\0' && (is_open || list[length] != ','); length++)
+        is_open = list[length] == '[' || (is_open && list[length] != ']');
+    return length;
+}
+
+/* A pattern without brackets is a name. */
+static bool pattern_fits(const char *pattern, size_t length, const char *hostname)
+{
+    char name[256] = "";
+
+    snprintf(name, sizeof name, "%.*s", length < sizeof name ? (int)length : 0, pattern);
+    if (memchr(pattern, '[', length) == NULL)
+        return hosts_is_here(name, hostname);
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(hostname, "."), hostname);
+    return fits(pattern, pattern + length, hostname, 0) || fits(pattern, pattern + length, name, 0);
+}
+
+bool hosts_is_in_ranges(const char *list, const char *hostname)
+{
+    while (*list != '\0') {
+        size_t length = pattern_length(list);
+
+        if (pattern_fits(list, length, hostname))
+            return true;
+        list += length + (list[length] == ',');
+    }
+    return false;
+}
+
+/* ---- Lists and files of hosts ---- */
+
 static int compare_names(const void *a, const void *b)
 {
     return strcasecmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* How many slots an entry has, NAME[:N] or NAME ... slots=N, whose name is cut out. 0: it does not say. */
+/* How many slots an entry has, NAME[:N], NAME N ... or NAME ... slots=N, whose name is cut out. 0: it does not say. */
 static int take_slots(char *entry)
 {
-    char *number = strstr(entry, "slots=");
-    char *colon = strchr(entry, ':');
+    char *rest = entry + strcspn(entry, " \t\r"), *number = strstr(rest, "slots="), *colon;
     long n = 0;
 
+    rest += strspn(rest, " \t\r");
     if (number != NULL)
         n = strtol(number + strlen("slots="), NULL, 10);
-    /* Two colons are an address. */
-    else if (colon != NULL && strchr(colon + 1, ':') == NULL)
-        n = strtol(colon + 1, NULL, 10);
-    if (colon != NULL && strchr(colon + 1, ':') == NULL)
-        *colon = '\0';
+    else if (isdigit((unsigned char)*rest))
+        n = strtol(rest, NULL, 10);
     entry[strcspn(entry, " \t\r")] = '\0';
+    colon = strchr(entry, ':');
+    /* Two colons are an address. */
+    if (colon != NULL && strchr(colon + 1, ':') == NULL) {
+        n = n > 0 ? n : strtol(colon + 1, NULL, 10);
+        *colon = '\0';
+    }
     return n > 0 && n <= HOSTS_MAX_SLOTS ? (int)n : 0;
 }
 

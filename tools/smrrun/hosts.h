@@ -21,11 +21,17 @@ struct hosts {
 /* Whether name is that of the host called hostname. */
 bool hosts_is_here(const char *name, const char *hostname);
 
+/*
+ * Whether a list of Slurm's, "login,node[1-3,07-12]", names the host called hostname, with or without its domain. A
+ * number in brackets has as many digits as the first of its range at least.
+ */
+bool hosts_is_in_ranges(const char *list, const char *hostname);
+
 /* Reads a list: "a:4,b", "localhost". Returns 0, or an errno: ENOMEM. */
 int hosts_read_list(struct hosts *hosts, const char *list, const char *hostname);
 
 /*
- * Reads a file with a host a line: "a", "a:4", "a slots=4"; # begins a comment. Never waits for what the path
+ * Reads a file with a host a line: "a", "a:4", "a 4", "a slots=4"; # begins a comment. Never waits for what the path
  * names. Returns 0, or an errno: EINVAL, it is no plain file or larger than 16 MiB; ENOMEM; or as open(2).
  */
 int hosts_read_file(struct hosts *hosts, const char *path, const char *hostname);

@@ -18,6 +18,7 @@
 #include "smrrun/keeper_state.h"
 #include "smrrun/report.h"
 #include "smrrun/start.h"
+#include "smrrun/stats.h"
 #include "team/job.h"
 #include "team/shortage.h"
 
@@ -64,6 +65,7 @@ static void read_face(struct keeper *keeper)
         return;
     /* The face is gone: nothing may outlive it. */
     descendants_end(KEEPER_END_NS);
+    debugged_end(keeper->job->debugged);
     _exit(EXIT_FAILURE);
 }
 
@@ -73,8 +75,11 @@ static uint64_t next_deadline(const struct keeper *keeper)
 {
     uint64_t next = bits_smaller(keeper->timeout_at_ns, bits_smaller(keeper->kill_at_ns, keeper->hint_at_ns));
 
-    if (keeper->verdict.reach_at_ns != 0 && !keeper->verdict.is_reached)
+    if (keeper->verdict.reach_at_ns != 0 && keeper->phase == PHASE_RUNS)
         next = bits_smaller(next, keeper->verdict.reach_at_ns);
+    next = bits_smaller(next, keeper->job->debugged->is_on ? keeper->job->debugged->look_at_ns : KEEPER_NEVER);
+    if (keeper->verdict.tell_at_ns != 0)
+        next = bits_smaller(next, keeper->verdict.tell_at_ns);
     for (int signal = 1; signal < NSIG; signal++) {
         if (keeper->forward_ns[signal] != 0)
             next = bits_smaller(next, keeper->forward_ns[signal]);
@@ -107,11 +112,11 @@ static void act_on_time(struct keeper *keeper)
     uint64_t now = clock_monotonic_ns();
 
     keeper_forward_signals(keeper, now);
-    if (keeper->verdict.reach_at_ns != 0 && !keeper->verdict.is_reached &&
-        now >= keeper->verdict.reach_at_ns && keeper->phase == PHASE_RUNS) {
+    debugged_look(keeper->job->debugged, now);
+    if (keeper->verdict.reach_at_ns != 0 && now >= keeper->verdict.reach_at_ns && keeper->phase == PHASE_RUNS)
         verdict_reach(&keeper->verdict);
-        keeper_act_on_verdict(keeper);
-    }
+    if (keeper->verdict.tell_at_ns != 0 && now >= keeper->verdict.tell_at_ns)
+        keeper_tell(keeper);
     if (now >= keeper->timeout_at_ns)
         time_is_out(keeper);
     if (now >= keeper->hint_at_ns)
@@ -146,11 +151,10 @@ static void watch(struct keeper *keeper)
         act_on_time(keeper);
     }
     /* The last ones may have given up together, and nobody is left to wait for. */
-    if (keeper->phase == PHASE_RUNS && !keeper->verdict.is_reached && keeper->status == 0 &&
-        (keeper->verdict.reach_at_ns != 0 || (keeper->has_memory && verdict_is_told()))) {
+    if (keeper->phase == PHASE_RUNS && keeper->verdict.n_causes == 0 && keeper->has_memory &&
+        (keeper->verdict.reach_at_ns != 0 || verdict_is_told()))
         verdict_reach(&keeper->verdict);
-        keeper_act_on_verdict(keeper);
-    }
+    keeper_tell(keeper);
 }
 
 /* ---- The life ---- */
@@ -174,6 +178,7 @@ static int open_events(struct keeper *keeper)
 static _Noreturn void leave(const struct keeper *keeper)
 {
     descendants_end(KEEPER_END_NS);
+    debugged_end(keeper->job->debugged);
     channel_send(keeper->job->channel, CHANNEL_END, keeper->status, keeper->raise);
     _exit(EXIT_SUCCESS);
 }
@@ -193,14 +198,16 @@ static void start(struct keeper *keeper)
     char message[1024] = "";
     int status = start_ranks(keeper->job, &keeper->ranks, may_start_next, keeper, message, sizeof message);
 
-    keeper->begun_ns = clock_monotonic_ns();
-    if (options->timeout_ns != 0)
+    keeper->begun_ns = keeper->verdict.begun_ns = clock_monotonic_ns();
+    /* A person who looks at a rank is not to be hurried. */
+    if (options->timeout_ns != 0 && options->gdb_rank < 0)
         keeper->timeout_at_ns = keeper->begun_ns + options->timeout_ns;
     if (status != 0) {
         keeper_say(keeper, "%s", message);
         keeper->status = status;
         leave(keeper);
     }
+    keeper_note_debugger(keeper);
     keeper_forward_early_signals(keeper);
     if (options->report_bindings)
         report_bindings(keeper->job, &keeper->ranks);
@@ -247,6 +254,8 @@ void keeper_run(void *argument)
     /* Now that the ranks are on their way: it takes longer than their forks, and less than their start. */
     shortage_note();
     watch(&keeper);
+    if (job->options->stats)
+        stats_say(job, &keeper.ranks, keeper.has_memory, clock_monotonic_ns() - keeper.begun_ns);
     settle_raise(&keeper);
     leave(&keeper);
 }

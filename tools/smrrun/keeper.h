@@ -16,12 +16,18 @@
  *
  * A signal that was sent to the whole process group (Ctrl-C, timeout(1), a batch system's sweep) has reached
  * the ranks already. The keeper is in the group: what it got too is not forwarded again.
+ *
+ * A batch system that ends a job sends SIGTERM to each process of its session, and SIGKILL 0.15 s later to those that
+ * are in it then. So ranks stay in that session, and at SIGTERM the keeper leaves it (setsid): it is not found by the
+ * SIGKILL, sees that the face is gone, and ends what had left the session before. A SIGKILL that no SIGTERM announced
+ * ends both at once; ranks die with the keeper even so, and what survives is what ranks have made daemons of.
  */
 #ifndef SMRRUN_KEEPER_H
 #define SMRRUN_KEEPER_H
 
 #include <signal.h>
 
+#include "smrrun/debugged.h"
 #include "smrrun/files.h"
 #include "smrrun/options.h"
 #include "smrrun/output.h"
@@ -34,6 +40,8 @@ struct keeper_job {
     const struct plan *plan;
     const struct topology *topology;  /* for reports of bindings; NULL: not known */
     char **paths;                     /* what ranks execute, one for each program of options */
+    const struct wrapped *wrapped;    /* and what some execute in its place; NULL: nobody does */
+    struct debugged *debugged;        /* the rank that has the terminal, if one has */
     struct output *output;            /* NULL: ranks have the launcher's own stdout and stderr */
     struct files *files;              /* that ranks print into by themselves; NULL: none */
     int memory_fd;                    /* the job's shared memory, where ranks find it; -1: there is none */

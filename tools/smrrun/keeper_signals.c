@@ -25,6 +25,7 @@ static void signal_ranks(struct keeper *keeper, int signal)
 /* Ranks have, or get now, a signal that should end them. */
 static void end_by_signal(struct keeper *keeper, int signal)
 {
+    keeper->ends_debugger = true;
     if (keeper->phase != PHASE_RUNS) {
         /* A second one: whoever sends it does not want to wait. */
         keeper_kill_all(keeper);
@@ -58,6 +59,7 @@ static void report_or_quit(struct keeper *keeper)
     uint64_t now = clock_monotonic_ns();
 
     if (ends && keeper->quit_ns != 0 && now - keeper->quit_ns < QUIT_AGAIN_NS) {
+        keeper->ends_debugger = true;
         keeper_end_all(keeper, 128 + SIGQUIT);
         return;
     }
@@ -84,6 +86,10 @@ static void take_signal(struct keeper *keeper, int signal, bool has_reached)
     default:
         if (!has_reached)
             signal_ranks(keeper, signal);
+        if (signal == SIGTSTP)
+            keeper->has_stopped = !has_reached;
+        else if (signal == SIGCONT)
+            keeper->has_stopped = false;
     }
 }
 
@@ -144,6 +150,9 @@ bool keeper_note_early_signals(struct keeper *keeper)
     for (int signal; (signal = next_signal(keeper, &sender)) != 0;) {
         if (witness(keeper, signal, sender) && keeper->early[signal] == 0)
             keeper->early[signal] = keeper->ranks.n_started + 1;
+        /* Of these two the last one counts. */
+        if (signal == SIGTSTP || signal == SIGCONT)
+            keeper->early[signal == SIGTSTP ? SIGCONT : SIGTSTP] = 0;
     }
     return keeper->early[SIGINT] == 0 && keeper->early[SIGTERM] == 0 && keeper->early[SIGHUP] == 0;
 }
@@ -159,11 +168,25 @@ void keeper_forward_early_signals(struct keeper *keeper)
     }
 }
 
+/*
+ * The face goes on: it stops nobody any more, and its next SIGTSTP is another one. Whom only we have stopped we
+ * let go on, be there a SIGCONT that all have got before that.
+ */
+static void note_going_on(struct keeper *keeper)
+{
+    keeper->forward_ns[SIGTSTP] = 0;
+    keeper->taken[SIGTSTP].ns = 0;
+    if (keeper->has_stopped)
+        keeper->taken[SIGCONT].ns = 0;
+}
+
 /* The face got it, and whether others did is not known yet. */
 void keeper_hear_of_signal(struct keeper *keeper, int signal, pid_t sender)
 {
     uint64_t now = clock_monotonic_ns();
 
+    if (signal == SIGCONT)
+        note_going_on(keeper);
     if (signal <= 0 || signal >= NSIG || is_taken(keeper, signal, sender, false, now) ||
         keeper->forward_ns[signal] != 0)
         return;
@@ -184,12 +207,13 @@ void keeper_forward_signals(struct keeper *keeper, uint64_t now)
 }
 
 /*
- * All but stops, which must not stop who supervises, and what the launcher was started with ignored (nohup):
- * a blocked signal comes even so. SIGQUIT is heard, for a report.
+ * All but what the terminal stops readers and writers by, and what the launcher was started with ignored (nohup):
+ * a blocked signal comes even so. SIGTSTP and SIGCONT are heard of, and being blocked stop nobody here. SIGQUIT is
+ * heard in any case, for a report.
  */
 void keeper_choose_signals(sigset_t *heard)
 {
-    static const int never[] = {SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT, SIGPIPE};
+    static const int never[] = {SIGTTIN, SIGTTOU, SIGPIPE};
 
     sigfillset(heard);
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)

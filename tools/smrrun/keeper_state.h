@@ -46,8 +46,9 @@ struct keeper {
     uint64_t timeout_at_ns;
     uint64_t hint_at_ns;
     struct verdict verdict;
-    char told[sizeof((struct verdict *)0)->text]; /* --keep-going: the last verdict that was told */
+    uint32_t n_others; /* that were told to end because of it, and did not fail of the same */
     int status;                                   /* of the job; meaningful once it is not 0 */
+    bool ends_debugger;                           /* a signal asked for the end: --gdb's ends too */
     int raise;                                    /* the signal that ended it, for the face to end by */
 
     struct keeper_signal taken[NSIG];
@@ -55,6 +56,7 @@ struct keeper {
     uint64_t forward_ns[NSIG]; /* when the face's is to be forwarded; 0: not */
     pid_t forward_sender[NSIG];
     uint64_t quit_ns; /* the last report for a SIGQUIT */
+    bool has_stopped; /* the ranks were stopped by a SIGTSTP that only the face got */
 };
 
 /* ---- keeper.c ---- */
@@ -76,8 +78,14 @@ void keeper_grace_is_over(struct keeper *keeper);
 /* Says which ranks still run; nothing where none does, or quiet is asked for. */
 void keeper_say_running(const struct keeper *keeper, const char *when, double seconds, const char *what);
 
-/* Ends the job where the verdict says so. */
-void keeper_act_on_verdict(struct keeper *keeper);
+/* The debugger of --gdb runs: from then on it is looked after. */
+void keeper_note_debugger(struct keeper *keeper);
+
+/*
+ * Ends the job by the first of the causes of failure that were collected; and tells it, the next time or when no
+ * rank is left. With --keep-going it tells all at once, and the job goes on.
+ */
+void keeper_tell(struct keeper *keeper);
 
 /* For supervise_wait(): argument is the keeper. */
 void keeper_rank_ended(const struct supervise_child *child, void *argument);

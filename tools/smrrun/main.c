@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "host/cgroup.h"
+#include "host/clock.h"
 #include "host/fds.h"
 #include "host/limits.h"
 #include "memory/claim.h"
@@ -16,6 +17,7 @@
 #include "smrrun/face.h"
 #include "smrrun/keeper.h"
 #include "smrrun/output.h"
+#include "smrrun/selftest.h"
 #include "smrrun/start.h"
 
 /* What the keeper opens for itself, and for each rank while it starts that. */
@@ -50,7 +52,10 @@ static int refuse(const struct launch *launch, const char *what)
         face_say("%d rank%s need about %d open files, and the limit is %d; raise ulimit -n%s", n,
                  n == 1 ? "" : "s", 4 * n + 32, fds_limit(), n == 1 ? "" : ", or give a smaller -n");
     else
-        face_say("cannot start: %s: %s%s", what, strerror(errno), errno == EAGAIN ? "; raise ulimit -u" : "");
+        face_say("cannot start: %s: %s%s", what, strerror(errno),
+                 errno == EAGAIN   ? "; raise ulimit -u"
+                 : errno == ENOMEM ? "; raise ulimit -v and -d, or give a smaller -n"
+                                   : "");
     return DECIDE_EXIT_OWN;
 }
 
@@ -140,6 +145,12 @@ static int prepare(const struct launch *launch, struct keeper_job *job)
 
     if (status != 0)
         return status;
+    if (launch->options.gdb_rank >= 0 &&
+        debugged_open(job->debugged, launch->options.gdb_rank, wrapped_debugger_tells(launch->wrapped),
+                      message, sizeof message) != 0) {
+        face_say("%s", message);
+        return DECIDE_EXIT_OWN;
+    }
     fds_raise_limit();
     status = open_output(launch, job);
     if (status != 0)
@@ -163,7 +174,10 @@ static int prepare(const struct launch *launch, struct keeper_job *job)
 
 static int run_prepared(const struct launch *launch, struct keeper_job *job)
 {
-    struct face face = {.channel = job->face_channel, .output = job->output, .quiet = launch->options.quiet};
+    struct face face = {.channel = job->face_channel,
+                        .output = job->output,
+                        .debugged = job->debugged,
+                        .quiet = launch->options.quiet};
     sigset_t all;
 
     /* Until the face has its handlers, and for ever in the keeper. */
@@ -180,10 +194,13 @@ static int run_prepared(const struct launch *launch, struct keeper_job *job)
 
 static int run(const struct launch *launch)
 {
+    struct debugged debugged = {.is_on = false};
     struct keeper_job job = {.options = &launch->options,
                              .plan = &launch->plan,
                              .topology = launch->topology,
                              .paths = launch->paths,
+                             .wrapped = launch->wrapped,
+                             .debugged = &debugged,
                              .memory_fd = -1};
     struct sigaction standard = {.sa_handler = SIG_DFL}, before;
     int status = prepare(launch, &job);
@@ -199,16 +216,43 @@ static int run(const struct launch *launch)
     return status;
 }
 
+/* Returns 0, or 1 where something has failed. */
+static int run_selftest(struct launch *launch)
+{
+    int n_failed = selftest_report(stdout, "", launch), status = 0;
+    uint64_t begun_ns;
+
+    fflush(stdout);
+    /* Alone nobody meets anybody. */
+    if (launch->plan.n_ranks == 1 && launch->options.n_ranks == 0)
+        status = decide_ranks(launch, 2);
+    begun_ns = clock_monotonic_ns();
+    if (status == 0)
+        status = run(launch);
+    n_failed +=
+        selftest_job(stdout, launch->plan.n_ranks, status, (double)(clock_monotonic_ns() - begun_ns) * 1e-9);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        face_say("cannot write to stdout: %s", strerror(errno));
+        return DECIDE_EXIT_OWN;
+    }
+    return n_failed > 0;
+}
+
 int main(int argc, char **argv)
 {
     struct launch launch = {0};
-    int status = check_stdio();
+    int status;
 
+    if (selftest_is_rank(argc, argv))
+        return selftest_rank();
+    status = check_stdio();
     cgroup_keep();
     if (status == 0)
         status = decide(&launch, argc, argv);
     if (status == 0 && launch.options.dry_run)
         decide_dry_run(&launch);
+    else if (status == 0 && launch.options.selftest)
+        status = run_selftest(&launch);
     else if (status == 0)
         status = run(&launch);
     decide_fini(&launch);

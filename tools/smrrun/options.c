@@ -7,6 +7,7 @@
 #include "base/env.h"
 #include "base/text.h"
 #include "smrrun/files.h"
+#include "smrrun/selftest.h"
 
 /* Room for the names of all options that share a prefix. */
 #define LIST_BYTES 256
@@ -297,6 +298,7 @@ static enum options_answer blame_variable(struct options_line *line)
 static enum options_answer read_preset(struct options_line *line)
 {
     char *words[OPTIONS_PRESET_WORDS + 1], *rest;
+    enum options_answer answer;
     size_t n = 0;
 
     line->options->preset = rest = strdup(env_text(ENV_OPTS));
@@ -312,8 +314,9 @@ static enum options_answer read_preset(struct options_line *line)
     }
     words[n] = NULL;
     line->next = words;
-    if (read_options(line) == OPTIONS_BAD)
-        return blame_variable(line);
+    answer = read_options(line);
+    if (answer != OPTIONS_RUN)
+        return answer == OPTIONS_BAD ? blame_variable(line) : answer;
     if (*line->next != NULL)
         return options_refuse(line, "%s: %.60s is no option; programs are given to smrrun itself",
                               env_name(ENV_OPTS), *line->next);
@@ -352,6 +355,17 @@ static enum options_answer settle(struct options_line *line)
     return OPTIONS_RUN;
 }
 
+/* In the place of a program. What is worth a line stands in the report. */
+static enum options_answer take_selftest(struct options_line *line)
+{
+    if (*line->next != NULL)
+        return options_refuse(line, "--selftest runs smrrun itself, and no program; leave out %.60s",
+                              *line->next);
+    line->options->quiet = true;
+    line->next = selftest_command();
+    return OPTIONS_RUN;
+}
+
 enum options_answer options_parse(struct options *options, int argc, char **argv, char *message, size_t size)
 {
     struct options_line line = {.options = options, .message = message, .size = size};
@@ -365,6 +379,8 @@ enum options_answer options_parse(struct options *options, int argc, char **argv
         answer = read_options(&line);
     if (answer == OPTIONS_RUN)
         answer = settle(&line);
+    if (answer == OPTIONS_RUN && options->selftest)
+        answer = take_selftest(&line);
     return answer == OPTIONS_RUN ? read_programs(&line) : answer;
 }
 
@@ -373,6 +389,9 @@ void options_free(struct options *options)
     for (int i = 0; i < options->n_exports; i++)
         free(options->exports[i]);
     free(options->exports);
+    for (int i = 0; i < options->n_wraps; i++)
+        wrap_fini(&options->wraps[i]);
+    free(options->wraps);
     free(options->preset);
     free(options->programs);
     *options = (struct options){0};

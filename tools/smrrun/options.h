@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "host/binding.h"
+#include "smrrun/wrap.h"
 
 #define OPTIONS_MAX_RANKS 4096
 
@@ -39,6 +40,7 @@ struct options {
     bool timestamps;
     int stdin_rank;       /* who has the standard input; -1: nobody */
     const char *files[2]; /* where stdout and stderr go, patterns of files.h; NULL: to the launcher's */
+    bool stats;
     bool quiet;
     bool verbose;
     uint64_t timeout_ns; /* 0: none */
@@ -51,6 +53,10 @@ struct options {
     const char *hosts_file;
     char **exports; /* "VAR=VALUE" of -x in the order given, as many as n_exports; options_free() */
     int n_exports;
+    struct wrap *wraps; /* of --wrap in the order given, as many as n_wraps; options_free() */
+    int n_wraps;
+    int gdb_rank;  /* who runs under a debugger that has the terminal; -1: nobody */
+    bool selftest; /* report what is here, and run a small job of smrrun itself */
     struct options_program *programs; /* in the order given, as many as n_programs; options_free() */
     int n_programs;
     char *preset; /* the words of SHAREDMEM_OPTS, which values above may lie in */
@@ -66,7 +72,7 @@ enum options_answer {
  * Reads the command line, NULL at its end. Options end at the first word that is none, which is the program,
  * or at --. Long options may be cut as long as they are unique, and take their value as --name=value or as
  * the next word; with one dash, as MPI's launchers have them, only whole: -np 4. Letters may share a word:
- * -lvn4. The last of several counts, but -x adds. Behind a : follow options of the next program, which count for it
+ * -lvn4. The last of several counts, but -x and --wrap add. Behind a : follow options of the next program, which count for it
  * alone: -n, -x and -w. The words of SHAREDMEM_OPTS come before all of them.
  * argv: a : becomes NULL.
  * message: gets one line without a newline and without "smrrun: ", cut to size; "" where all is well.

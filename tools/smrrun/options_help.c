@@ -6,7 +6,7 @@
 #include "sharedmem.h"
 #include "smrrun/options_table.h"
 
-static enum options_answer printed(struct options_line *line)
+enum options_answer options_printed(struct options_line *line)
 {
     if (fflush(stdout) != 0 || ferror(stdout))
         return options_refuse(line, "cannot write to stdout: %s", strerror(errno));
@@ -18,7 +18,7 @@ enum options_answer options_show_version(struct options_line *line, const struct
 {
     (void)option, (void)text;
     printf("smrrun (sharedmem) %s\n", sharedmem_version());
-    return printed(line);
+    return options_printed(line);
 }
 
 static void print_option(const struct option *option)
@@ -46,5 +46,5 @@ enum options_answer options_show_help(struct options_line *line, const struct op
             print_option(&options_table[i]);
     }
     fputs("\nfor example: smrrun -n 4 ./prog input.txt; man smrrun tells more\n", stdout);
-    return printed(line);
+    return options_printed(line);
 }

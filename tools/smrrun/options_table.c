@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/env.h"
 #include "base/parse.h"
@@ -26,15 +25,6 @@ enum options_answer options_refuse(struct options_line *line, const char *format
     va_end(arguments);
     text_one_line(line->message);
     return OPTIONS_BAD;
-}
-
-static enum options_answer refuse_value(struct options_line *line, const struct option *option,
-                                        const char *text, const char *problem)
-{
-    const char *quote = text[0] == '\0' ? "''" : "";
-
-    return options_refuse(line, "%s %s%.60s: %s; give %s, as in: smrrun %s ./prog", line->typed, quote, text,
-                          problem, option->expected, option->example);
 }
 
 /* ---- Taking values ---- */
@@ -103,38 +93,6 @@ static enum options_answer take_word(struct options_line *line, const struct opt
     return OPTIONS_RUN;
 }
 
-/* The choice whose name is nearest to text, where a third of it at most is wrong; or NULL. */
-static const char *nearest_choice(const char *const *choices, size_t n, const char *text)
-{
-    const char *nearest = NULL;
-    int least = ((int)strlen(text) + 2) / 3 + 1;
-
-    for (size_t i = 0; i < n; i++) {
-        int d = text_distance(text, choices[i]);
-
-        if (d < least) {
-            least = d;
-            nearest = choices[i];
-        }
-    }
-    return nearest;
-}
-
-/* Sets *chosen to which of n choices text is. */
-static enum options_answer choose(struct options_line *line, const struct option *option, const char *text,
-                                  const char *const *choices, size_t n, size_t *chosen)
-{
-    const char *nearest = nearest_choice(choices, n, text);
-    char problem[64];
-
-    for (*chosen = 0; *chosen < n; ++*chosen) {
-        if (strcmp(text, choices[*chosen]) == 0)
-            return OPTIONS_RUN;
-    }
-    snprintf(problem, sizeof problem, "%s (%s?)", option->problem, nearest);
-    return refuse_value(line, option, text, nearest != NULL ? problem : option->problem);
-}
-
 /* A rank, from 0 to what could be one, or none. */
 static enum options_answer take_rank(struct options_line *line, const struct option *option, const char *text)
 {
@@ -157,111 +115,6 @@ static enum options_answer take_file(struct options_line *line, const struct opt
     return OPTIONS_RUN;
 }
 
-/* A word, and what it stands for. */
-struct word {
-    const char *text;
-    int value;
-};
-
-static const struct word policies[] = {
-    {"share", BINDING_SHARE}, {"core", BINDING_CORE},       {"pu", BINDING_PU},     {"l3", BINDING_L3},
-    {"numa", BINDING_NUMA},   {"package", BINDING_PACKAGE}, {"none", BINDING_NONE}, {"hwthread", BINDING_PU},
-    {"l3cache", BINDING_L3},  {"socket", BINDING_PACKAGE},
-};
-
-/* On one machine its slots are its cores. */
-static const struct word maps[] = {
-    {"spread", BINDING_SPREAD},     {"close", BINDING_CLOSE},        {"l3", BINDING_BY_L3},
-    {"numa", BINDING_BY_NUMA},      {"package", BINDING_BY_PACKAGE}, {"core", BINDING_CLOSE},
-    {"slot", BINDING_CLOSE},        {"node", BINDING_SPREAD},        {"l3cache", BINDING_BY_L3},
-    {"socket", BINDING_BY_PACKAGE},
-};
-
-/* The value of text among words; where it is none, refuses it. */
-static enum options_answer take_one_of(struct options_line *line, const struct option *option,
-                                       const char *text, const struct word *words, size_t n, int *value)
-{
-    const char *choices[COUNT_OF(policies)];
-    enum options_answer answer;
-    size_t chosen;
-
-    for (size_t i = 0; i < n; i++)
-        choices[i] = words[i].text;
-    answer = choose(line, option, text, choices, n, &chosen);
-    if (answer == OPTIONS_RUN)
-        *value = words[chosen].value;
-    return answer;
-}
-
-_Static_assert(COUNT_OF(maps) <= COUNT_OF(policies), "choices has room for both");
-
-static enum options_answer take_bind(struct options_line *line, const struct option *option, const char *text)
-{
-    int policy = 0;
-    enum options_answer answer = take_one_of(line, option, text, policies, COUNT_OF(policies), &policy);
-
-    if (answer == OPTIONS_RUN) {
-        line->options->bind = (enum binding_policy)policy;
-        line->options->is_bind_given = true;
-    }
-    return answer;
-}
-
-/* Cuts ":PE=T" off text, if it is there. Returns false where T is no number of cores. */
-static bool take_cores(char *text, int *cores)
-{
-    char *modifier = strchr(text, ':');
-    long number;
-
-    if (modifier == NULL)
-        return true;
-    *modifier++ = '\0';
-    if (strncasecmp(modifier, "pe=", 3) != 0 || parse_int(modifier + 3, 1, OPTIONS_MAX_RANKS, &number) != 0)
-        return false;
-    *cores = (int)number;
-    return true;
-}
-
-/* Cuts "ppr:K:" off the beginning. Returns what follows, or NULL where it is malformed. */
-static char *take_per_object(char *text, int *per_object)
-{
-    char *number = text + strlen("ppr:"), *end;
-    long value;
-
-    if (strncasecmp(text, "ppr:", 4) != 0)
-        return text;
-    end = strchr(number, ':');
-    if (end == NULL)
-        return NULL;
-    *end = '\0';
-    if (parse_int(number, 1, OPTIONS_MAX_RANKS, &value) != 0)
-        return NULL;
-    *per_object = (int)value;
-    return end + 1;
-}
-
-static enum options_answer take_map(struct options_line *line, const struct option *option, const char *text)
-{
-    struct options *options = line->options;
-    char copy[64], *name;
-    enum options_answer answer;
-    int map = 0;
-
-    options->per_object = options->cores = 0;
-    if (snprintf(copy, sizeof copy, "%s", text) >= (int)sizeof copy)
-        return refuse_value(line, option, text, option->problem);
-    name = take_per_object(copy, &options->per_object);
-    if (name == NULL || !take_cores(name, &options->cores))
-        return refuse_value(line, option, text, "not understood");
-    answer = take_one_of(line, option, name, maps, COUNT_OF(maps), &map);
-    options->map = (enum binding_map)map;
-    if (answer == OPTIONS_RUN && options->per_object > 0 && map < BINDING_BY_L3) {
-        options->per_object = 0;
-        return refuse_value(line, option, text, "ranks are counted for each l3, numa or package");
-    }
-    return answer;
-}
-
 /* A list of processors; whether it is one, shows when it is used. */
 static enum options_answer take_list(struct options_line *line, const struct option *option, const char *text)
 {
@@ -276,14 +129,16 @@ static enum options_answer take_list(struct options_line *line, const struct opt
 
 static enum options_answer take_mem(struct options_line *line, const struct option *option, const char *text)
 {
-    static const char *const ways[] = {"local", "interleave", "none"};
-    size_t chosen;
-    enum options_answer answer = choose(line, option, text, ways, COUNT_OF(ways), &chosen);
+    const struct option_word *word;
+    enum options_answer answer = options_choose(line, option, text, &word);
 
     if (answer == OPTIONS_RUN)
-        *(const char **)member(line, option) = ways[chosen];
+        *(const char **)member(line, option) = word->text;
     return answer;
 }
+
+static const struct option_word mems[] = {
+    {"local", 0, false}, {"interleave", 0, false}, {"none", 0, false}, {NULL, 0, false}};
 
 /* The second word of an option that takes two; NULL: there is none. */
 static const char *take_second(struct options_line *line)
@@ -362,6 +217,14 @@ static enum options_answer take_export_pair(struct options_line *line, const str
     return value != NULL ? export(line, text, value) : refuse_half(line, option);
 }
 
+/* R:CMD, one more. */
+static enum options_answer take_wrap(struct options_line *line, const struct option *option, const char *text)
+{
+    const char *problem = wrap_add(&line->options->wraps, &line->options->n_wraps, text);
+
+    return problem == NULL ? OPTIONS_RUN : refuse_value(line, option, text, problem);
+}
+
 /* ---- The table ---- */
 
 #define OFFSET(member) .offset = offsetof(struct options, member)
@@ -373,12 +236,14 @@ static enum options_answer take_export_pair(struct options_line *line, const str
 #define FILE_OF(member) take_file, OFFSET(member), .expected = "a file, in which %r is the rank"
 #define EXPORT_PAIR                                                                                          \
     .take = take_export_pair, .problem = "no name of a variable", .expected = "VAR VALUE",                   \
-    .example = "-genv OMP_NUM_THREADS 2"
+    .example = "-genv OMP_NUM_THREADS 2", .is_foreign = true
 #define HOSTS                                                                                                \
-    .take = take_word, OFFSET(hosts), .problem = "no host", .expected = "localhost", .example = "-H localhost"
+    .take = take_word, OFFSET(hosts), .problem = "no host", .expected = "localhost",                         \
+    .example = "-H localhost", .is_foreign = true
 #define HOSTS_FILE                                                                                           \
-    .take = take_word, OFFSET(hosts_file), .problem = "no file", .expected = "a file", .example = "-f hosts"
-#define IGNORED       .take = take_nothing, .is_local = true
+    .take = take_word, OFFSET(hosts_file), .problem = "no file", .expected = "a file", .example = "-f hosts", \
+    .is_foreign = true
+#define IGNORED       .take = take_nothing, .is_local = true, .is_foreign = true
 #define IGNORED_VALUE IGNORED, .expected = "a value", .example = "-n 4"
 
 _Static_assert(OPTIONS_MAX_RANKS == 4096, "as the table says it");
@@ -388,12 +253,14 @@ _Static_assert(SEGMENT_MIN_BYTES == (uint64_t)16 << 20 && SEGMENT_MAX_BYTES == (
 const struct option options_table[] = {
     {'n', "ntasks", "N", "how many ranks; else the batch job's, else the cores", COUNT(n_ranks),
      .example = "-n 4", .is_local = true},
-    {'\0', "np", "N", NULL, COUNT(n_ranks), .example = "-np 4", .is_local = true},
+    {'\0', "np", "N", NULL, COUNT(n_ranks), .example = "-np 4", .is_local = true, .is_foreign = true},
     {'t', "threads", "T", "OMP_NUM_THREADS of a rank; else its cores", COUNT(n_threads), .example = "-t 2"},
-    {'\0', "bind-to", "WHAT", "share, core, pu, l3, numa, package, none", take_bind, OFFSET(bind),
+    {'\0', "bind-to", "WHAT", "share, core, pu, l3, numa, package, none", options_take_bind, OFFSET(bind),
+     .words = options_policies,
      .problem = "no such policy", .expected = "share, core, pu, l3, numa, package or none",
      .example = "--bind-to none", .preset = "share"},
-    {'\0', "map-by", "HOW", "spread, close, core, l3, numa, package, ppr:K:l3", take_map,
+    {'\0', "map-by", "HOW", "spread, close, core, l3, numa, package, ppr:K:l3", options_take_map,
+     .words = options_maps,
      .problem = "no such order",
      .expected = "spread, close, core, l3, numa, package or ppr:2:numa, with :PE=T",
      .example = "--map-by close"},
@@ -402,7 +269,7 @@ const struct option options_table[] = {
     {'\0', "exclude", "LIST", NULL, take_list, OFFSET(exclude), .problem = "no list",
      .expected = "a list of processors", .example = "--exclude 0"},
     {'\0', "smt", NULL, NULL, FLAG(use_smt)},
-    {'\0', "use-hwthread-cpus", NULL, NULL, FLAG(use_smt)},
+    {'\0', "use-hwthread-cpus", NULL, NULL, FLAG(use_smt), .is_foreign = true},
     {'\0', "report-bindings", NULL, "print which processors each rank has", FLAG(report_bindings)},
     {'\0', "dry-run", NULL, "print what would be started, start nothing", FLAG(dry_run)},
     {'x', "export", "VAR[=VAL]", "set a variable for the ranks; again for more", take_export,
@@ -426,29 +293,39 @@ const struct option options_table[] = {
     {'\0', "heap", "SIZE", "size of the shared memory; else what the machine has", take_size,
      OFFSET(heap_bytes), .min = SEGMENT_MIN_BYTES, .max = SEGMENT_MAX_BYTES, .problem = "not a size",
      .expected = "16M to 8192G", .example = "--heap 4G"},
-    {'\0', "mem", "POLICY", "pages: local (first touch), interleave, none", take_mem, OFFSET(mem),
+    {'\0', "mem", "POLICY", "pages: local (first touch), interleave, none", take_mem, OFFSET(mem), .words = mems,
      .problem = "no such policy", .expected = "local, interleave or none", .example = "--mem interleave"},
+    {'\0', "gdb", "R", NULL, take_rank, OFFSET(gdb_rank), .problem = "no rank", .expected = "a rank",
+     .example = "--gdb 0", .preset = "none"},
+    {'\0', "wrap", "R:CMD", NULL, take_wrap, .expected = "R:CMD, the ranks and a command",
+     .example = "--wrap 0:valgrind"},
+    {'\0', "selftest", NULL, NULL, FLAG(selftest)},
+    {'\0', "stats", NULL, NULL, FLAG(stats)},
     {'q', "quiet", NULL, "say what fails, without warnings and hints", FLAG(quiet)},
     {'v', "verbose", NULL, "print what numbers and places are used, and why", FLAG(verbose)},
+    {'\0', "completion", "SHELL", NULL, options_show_completion, .words = options_shells,
+     .problem = "no such shell", .expected = "bash", .example = "--completion bash"},
     {'V', "version", NULL, "print the version", .take = options_show_version},
     {'h', "help", NULL, "print this", .take = options_show_help},
 
     /* ---- As others have it: MPI's launchers, and srun ---- */
 
-    {'\0', "cpus-per-task", "T", NULL, COUNT(n_threads), .example = "-t 2"},
-    {'\0', "ppn", "N", NULL, COUNT(n_per_node), .example = "-n 4"},
-    {'\0', "npernode", "N", NULL, COUNT(n_per_node), .example = "-n 4"},
-    {'\0', "ntasks-per-node", "N", NULL, COUNT(n_per_node), .example = "-n 4"},
+    {'\0', "cpus-per-task", "T", NULL, COUNT(n_threads), .example = "-t 2", .is_foreign = true},
+    {'\0', "ppn", "N", NULL, COUNT(n_per_node), .example = "-n 4", .is_foreign = true},
+    {'\0', "npernode", "N", NULL, COUNT(n_per_node), .example = "-n 4", .is_foreign = true},
+    {'\0', "ntasks-per-node", "N", NULL, COUNT(n_per_node), .example = "-n 4", .is_foreign = true},
     {'\0', "genv", "VAR VAL", NULL, EXPORT_PAIR, .is_local = true},
     {'\0', "env", "VAR VAL", NULL, EXPORT_PAIR, .is_local = true},
     {'\0', "wd", "DIR", NULL, take_word, OFFSET(wdir), .problem = "no folder", .expected = "a folder",
-     .example = "-w run1", .is_local = true},
-    {'\0', "tag-output", NULL, NULL, FLAG(label)},
-    {'\0', "prepend-rank", NULL, NULL, FLAG(label)},
-    {'\0', "timestamp-output", NULL, NULL, FLAG(timestamps)},
-    {'\0', "outfile-pattern", "FILE", NULL, FILE_OF(files[0]), .example = "-o 'out.%r'"},
-    {'\0', "errfile-pattern", "FILE", NULL, FILE_OF(files[1]), .example = "-e 'err.%r'"},
-    {'\0', "display-map", NULL, NULL, FLAG(report_bindings)},
+     .example = "-w run1", .is_local = true, .is_foreign = true},
+    {'\0', "tag-output", NULL, NULL, FLAG(label), .is_foreign = true},
+    {'\0', "prepend-rank", NULL, NULL, FLAG(label), .is_foreign = true},
+    {'\0', "timestamp-output", NULL, NULL, FLAG(timestamps), .is_foreign = true},
+    {'\0', "outfile-pattern", "FILE", NULL, FILE_OF(files[0]), .example = "-o 'out.%r'",
+     .is_foreign = true},
+    {'\0', "errfile-pattern", "FILE", NULL, FILE_OF(files[1]), .example = "-e 'err.%r'",
+     .is_foreign = true},
+    {'\0', "display-map", NULL, NULL, FLAG(report_bindings), .is_foreign = true},
     {'\0', "H", "LIST", NULL, HOSTS},
     {'\0', "host", "LIST", NULL, HOSTS},
     {'\0', "hosts", "LIST", NULL, HOSTS},
@@ -458,7 +335,7 @@ const struct option options_table[] = {
 
     /* ---- What means nothing on one machine ---- */
 
-    {'\0', "mca", "KEY VAL", NULL, .take = take_no_pair, .is_local = true, .expected = "KEY VALUE",
+    {'\0', "mca", "KEY VAL", NULL, .take = take_no_pair, .is_local = true, .is_foreign = true, .expected = "KEY VALUE",
      .example = "--mca btl self"},
     {'\0', "genvlist", "LIST", NULL, IGNORED_VALUE},
     {'\0', "envlist", "LIST", NULL, IGNORED_VALUE},

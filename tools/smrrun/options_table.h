@@ -20,7 +20,17 @@ struct options_line {
     char typed[OPTIONS_NAME_BYTES + 3]; /* the option that is being read, as the user spelled it */
 };
 
-/* One option, in all its spellings; those without help are understood but not shown. */
+/* A word that an option takes, and what it stands for. */
+struct option_word {
+    const char *text;
+    int value;
+    bool is_alias; /* another launcher's word for it */
+};
+
+/*
+ * One option, in all its spellings; those without help are understood but not shown. What can be typed for its value
+ * is told by words or else by its operand: FILE and DIR are completed as such.
+ */
 struct option {
     char letter;         /* '\0': none */
     const char *name;    /* behind two dashes, or behind one as MPI's launchers have it */
@@ -32,6 +42,8 @@ struct option {
     const char *problem; /* what is wrong with a value that cannot be read */
     const char *expected;
     const char *example;
+    const struct option_word *words; /* what it takes and no other, with a text of NULL at the end; or NULL */
+    bool is_foreign;    /* as other launchers have it: understood, in the manual, and not offered */
     bool is_local;      /* it can stand behind a : too, for the program behind that */
     const char *preset; /* its value where none is given; NULL: zero */
 };
@@ -42,6 +54,35 @@ extern const size_t options_table_size;
 /* Says what is wrong, in one line. Returns OPTIONS_BAD. */
 enum options_answer options_refuse(struct options_line *line, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* The same of a value: what is wrong with it, what is expected, and an example. */
+static inline enum options_answer refuse_value(struct options_line *line, const struct option *option,
+                                               const char *text, const char *problem)
+{
+    const char *quote = text[0] == '\0' ? "''" : "";
+
+    return options_refuse(line, "%s %s%.60s: %s; give %s, as in: smrrun %s ./prog", line->typed, quote, text,
+                          problem, option->expected, option->example);
+}
+
+/* The one of the option's words that text is, in *word; else refuses it, with the nearest one. */
+enum options_answer options_choose(struct options_line *line, const struct option *option, const char *text,
+                                   const struct option_word **word);
+
+/* Of options that say where ranks run (options_bind.c). */
+extern const struct option_word options_policies[], options_maps[];
+enum options_answer options_take_bind(struct options_line *line, const struct option *option,
+                                      const char *text);
+enum options_answer options_take_map(struct options_line *line, const struct option *option,
+                                     const char *text);
+
+/* What --completion does (options_completion.c). */
+extern const struct option_word options_shells[];
+enum options_answer options_show_completion(struct options_line *line, const struct option *option,
+                                            const char *text);
+
+/* What ends them that print to stdout: whether it could be written. Returns OPTIONS_DONE or OPTIONS_BAD. */
+enum options_answer options_printed(struct options_line *line);
 
 /* What the table's --version and --help do (options_help.c). */
 enum options_answer options_show_version(struct options_line *line, const struct option *option,

@@ -147,6 +147,12 @@ void output_close_writes(struct output *output)
         close_fd(&output->sources[i].write_fd);
 }
 
+void output_close_writes_of(struct output *output, int rank)
+{
+    for (int i = 0; i < output->n_streams; i++)
+        close_fd(&output->sources[rank * output->n_streams + i].write_fd);
+}
+
 void output_destroy(struct output *output)
 {
     int saved_errno = errno;

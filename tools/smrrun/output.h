@@ -70,6 +70,12 @@ int output_stderr_fd(const struct output *output, int rank);
 void output_close_reads(struct output *output);
 void output_close_writes(struct output *output);
 
+/*
+ * In the process that starts the ranks: drops the write ends of one that has them now. All files that are open are
+ * copied for each process that is started, which with thousands of ranks takes longer than all else.
+ */
+void output_close_writes_of(struct output *output, int rank);
+
 /* An fd to poll(2) for: readable when some pipe is, or has come to its end. */
 int output_poll_fd(const struct output *output);
 

@@ -27,7 +27,7 @@ bool plan_needs_topology(const struct options *options, const struct batch *batc
     if (machine->n_pus > 0 && n_ranks > machine->n_pus && !options->report_bindings && !options->dry_run)
         return false;
     return options->bind != BINDING_NONE || options->per_object > 0 || options->use_smt || !has_ranks ||
-           !has_threads || options->report_bindings;
+           !has_threads || options->report_bindings || options->dry_run || options->selftest;
 }
 
 /* The cores that this job may use: its grant and quota count where they are less than what is there. */
@@ -77,7 +77,9 @@ static void count_ranks(struct plan *plan, const struct options *options, const 
     } else {
         plan->n_ranks = smaller(at_least_one(cores / threads), OPTIONS_MAX_RANKS);
         plan->is_default = true;
-        snprintf(plan->source, sizeof plan->source, "%d core%s%s", cores, cores == 1 ? "" : "s",
+        snprintf(plan->source, sizeof plan->source, "%d core%s%s%s%s", cores, cores == 1 ? "" : "s",
+                 batch->n_cores == cores && batch->system != NULL ? " granted by " : "",
+                 batch->n_cores == cores && batch->system != NULL ? batch->system : "",
                  threads > 1 ? " / threads of a rank" : "");
     }
 }
@@ -92,13 +94,18 @@ static void count_threads(struct plan *plan, const struct options *options, cons
         plan->n_threads = options->n_threads;
     else if (machine->has_omp_threads)
         plan->n_threads = 0;
+    else if (batch->n_threads > 0)
+        /* Of as many ranks as the job asked for; of more, which -n says, each has fewer. */
+        plan->n_threads = options->n_ranks > 0 ? smaller(batch->n_threads, share) : batch->n_threads;
     else
-        plan->n_threads = batch->n_threads > 0 ? batch->n_threads : share;
+        plan->n_threads = share;
     used = plan->n_threads > 0 ? plan->n_threads : machine->omp_threads;
     if ((machine->topology != NULL || machine->n_pus > 0) && used > share)
         snprintf(plan->warning, sizeof plan->warning,
-                 "%d ranks of %ld threads each are more than the %d core%s here; give -t %d, or fewer ranks",
-                 plan->n_ranks, used, cores, cores == 1 ? "" : "s", share);
+                 "%d rank%s of %ld threads%s%s are more than the %d core%s here; give -t %d%s", plan->n_ranks,
+                 plan->n_ranks == 1 ? "" : "s", used, plan->n_ranks == 1 ? "" : " each",
+                 plan->n_threads > 0 ? "" : " (OMP_NUM_THREADS)", cores, cores == 1 ? "" : "s", share,
+                 plan->n_ranks == 1 ? "" : ", or fewer ranks");
 }
 
 /* Says why nobody is bound. */
@@ -107,6 +114,17 @@ static void leave_unbound(struct plan *plan, const char *why)
     binding_plan_destroy(plan->binding);
     plan->binding = NULL;
     snprintf(plan->unbound, sizeof plan->unbound, "%s", why);
+}
+
+/* How many each rank has, as somebody said; 0: nobody did. */
+static int known_threads(const struct options *options, const struct batch *batch,
+                         const struct plan_machine *machine)
+{
+    long threads = machine->has_omp_threads ? machine->omp_threads : batch->n_threads;
+
+    if (options->n_threads > 0)
+        return options->n_threads;
+    return threads < 0 ? 0 : threads > OPTIONS_MAX_RANKS ? OPTIONS_MAX_RANKS : (int)threads;
 }
 
 static int bind_ranks(struct plan *plan, const struct options *options, const struct batch *batch,
@@ -128,13 +146,24 @@ static int bind_ranks(struct plan *plan, const struct options *options, const st
     }
     plan->binding = binding_plan_make(
         topology, &(struct binding_request){plan->n_ranks, options->bind, options->map, options->cores,
-                                            options->per_object, options->use_smt});
+                                            options->per_object, options->use_smt,
+                                            known_threads(options, batch, machine)});
     if (plan->binding == NULL)
         return -1;
     /* To look at, any machine is good. */
     if (!plan->binding->is_this_machine && !options->dry_run)
         leave_unbound(plan, "the topology is not of this machine (HWLOC_XMLFILE or HWLOC_SYNTHETIC)");
     return 0;
+}
+
+/* Where nobody said how many threads, a rank has as many as it has cores for itself. */
+static void fit_threads(struct plan *plan, const struct options *options, const struct batch *batch,
+                        const struct plan_machine *machine)
+{
+    int own = plan->binding != NULL ? plan->binding->cores_per_rank : 0;
+
+    if (own > 0 && own < plan->n_threads && known_threads(options, batch, machine) == 0)
+        plan->n_threads = own;
 }
 
 /* Why ranks cannot be bound as was asked for, by errno. */
@@ -178,8 +207,10 @@ int plan_make(struct plan *plan, const struct options *options, const struct bat
     }
     count_threads(plan, options, batch, machine, cores);
     plan->crowd = ranks_per_processor(plan->n_ranks, machine);
-    if (bind_ranks(plan, options, batch, machine) == 0)
+    if (bind_ranks(plan, options, batch, machine) == 0) {
+        fit_threads(plan, options, batch, machine);
         return 0;
+    }
     refuse_binding(plan, options, cores, message, size);
     return -1;
 }

@@ -12,6 +12,7 @@
 #include "host/affinity.h"
 #include "host/fds.h"
 #include "memory/claim.h"
+#include "memory/segment.h"
 #include "smrrun/files.h"
 #include "team/job.h"
 
@@ -23,6 +24,7 @@ struct birth {
     char rank_text[32]; /* its entry "SHAREDMEM_RANK=" */
     int null_fd;
     sigset_t ignored;
+    sigset_t defaulted;
     sigset_t handled; /* none by the keeper: to look for that costs as many calls as all else in a start */
     int rank;
     bool (*before_each)(void *argument);
@@ -104,19 +106,46 @@ static void prepare_rank(void *unused)
     fds_restore_limit();
 }
 
+static void prepare_debugged(void *argument)
+{
+    const struct debugged *debugged = argument;
+
+    fds_restore_limit();
+    debugged_begin(debugged);
+}
+
+/* Who has a debugger has the terminal for all three. Nobody else reads from it then: that would stop the rank. */
+static void give_terminal(const struct birth *birth, struct process_spec *spec)
+{
+    struct debugged *debugged = birth->job->debugged;
+
+    if (!debugged->is_on)
+        return;
+    if (spec->stdio[0] < 0 && terminal_is(STDIN_FILENO))
+        spec->stdio[0] = birth->null_fd;
+    if (birth->rank != debugged->rank)
+        return;
+    for (int i = 0; i < 3; i++)
+        spec->stdio[i] = debugged->terminal.fd;
+    spec->prepare = prepare_debugged;
+    spec->argument = debugged;
+}
+
 static int start_rank(struct birth *birth, struct supervise *ranks, const char **what)
 {
     const struct keeper_job *job = birth->job;
     const struct options_program *program = &job->options->programs[birth->program];
+    char *const *wrapped = wrapped_argv(job->wrapped, birth->rank);
     struct process_spec spec = {
-        .path = job->paths[birth->program],
-        .argv = program->argv,
+        .path = wrapped != NULL ? wrapped[0] : job->paths[birth->program],
+        .argv = wrapped != NULL ? wrapped : program->argv,
         .envp = birth->environment,
         .stdio = {birth->rank == job->options->stdin_rank ? -1 : birth->null_fd, -1, -1},
         .keep_fd = job->memory_fd,
         .wdir = program->wdir,
         .signal_mask = &job->mask,
         .ignored = &birth->ignored,
+        .defaulted = &birth->defaulted,
         .handled = &birth->handled,
         .prepare = prepare_rank,
     };
@@ -131,6 +160,7 @@ static int start_rank(struct birth *birth, struct supervise *ranks, const char *
         if (fd >= 0)
             spec.stdio[1 + stream] = fd;
     }
+    give_terminal(birth, &spec);
     snprintf(birth->rank_text, sizeof birth->rank_text, "%s=%d", env_name(ENV_RANK), birth->rank);
     return supervise_spawn(ranks, (uint32_t)birth->rank, &spec, what);
 }
@@ -140,8 +170,10 @@ static int refused(const struct birth *birth, const char *what, char *message, s
     int code = errno;
 
     if (strcmp(what, "exec") == 0) {
-        snprintf(message, size, "%s: cannot be executed: %s", birth->job->paths[birth->program],
-                 strerror(code));
+        char *const *wrapped = wrapped_argv(birth->job->wrapped, birth->rank);
+
+        snprintf(message, size, "%s: cannot be executed: %s",
+                 wrapped != NULL ? wrapped[0] : birth->job->paths[birth->program], strerror(code));
         return code == ENOENT ? 127 : 126;
     }
     if (strcmp(what, "chdir") == 0)
@@ -150,8 +182,9 @@ static int refused(const struct birth *birth, const char *what, char *message, s
     else
         snprintf(message, size, "cannot start rank %d of %d: %s%s", birth->rank, birth->job->plan->n_ranks,
                  strerror(code),
-                 code == EAGAIN ? "; raise ulimit -u or the job's limit of processes, or give a smaller -n"
-                                : "");
+                 code == EAGAIN   ? "; raise ulimit -u or the job's limit of processes, or give a smaller -n"
+                 : code == ENOMEM ? "; raise ulimit -v and -d, or the job's limit of memory"
+                                  : "");
     return 125;
 }
 
@@ -177,6 +210,7 @@ int start_memory(struct keeper_job *job, char *message, size_t size)
                                 (uint32_t)job->plan->crowd, job_text, &error);
     if (job->memory_fd >= 0) {
         snprintf(job->memory, sizeof job->memory, "%s", job_text);
+        segment_header()->counts_waits = job->options->stats;
         note_outputs(job);
         job_launcher_waits();
         return 0;
@@ -222,6 +256,15 @@ static int program_of(const struct keeper_job *job, int rank, int p)
     return rank < end ? p : p + 1;
 }
 
+const char *start_folder(const struct keeper_job *job, int rank)
+{
+    int program = 0;
+
+    while (program_of(job, rank, program) != program)
+        program++;
+    return job->options->programs[program].wdir;
+}
+
 static int start_each(struct birth *birth, struct supervise *ranks, char *message, size_t size)
 {
     for (birth->rank = 0; birth->rank < birth->job->plan->n_ranks; birth->rank++) {
@@ -234,6 +277,8 @@ static int start_each(struct birth *birth, struct supervise *ranks, char *messag
         if ((program != birth->program && take_program(birth, program) != 0) ||
             start_rank(birth, ranks, &what) != 0)
             return refused(birth, what, message, size);
+        if (birth->job->output != NULL)
+            output_close_writes_of(birth->job->output, birth->rank);
     }
     return 0;
 }
@@ -260,6 +305,9 @@ int start_ranks(const struct keeper_job *job, struct supervise *ranks, bool (*be
     sigemptyset(&birth.handled);
     sigemptyset(&birth.ignored);
     sigaddset(&birth.ignored, SIGQUIT);
+    /* Torque starts jobs with it ignored, and nobody there means to: | head ends a rank as it does elsewhere. */
+    sigemptyset(&birth.defaulted);
+    sigaddset(&birth.defaulted, SIGPIPE);
     if (job->child_was_ignored)
         sigaddset(&birth.ignored, SIGCHLD);
     birth.null_fd = fds_above_stdio(open("/dev/null", O_RDONLY | O_CLOEXEC));

@@ -15,6 +15,9 @@
  */
 int start_memory(struct keeper_job *job, char *message, size_t size);
 
+/* The folder that rank was started in; NULL: the launcher's. */
+const char *start_folder(const struct keeper_job *job, int rank);
+
 /*
  * Starts all ranks.
  *

@@ -1,19 +1,19 @@
 /*
- * stage.h: a stream of bytes goes by the team's board, a window of it at a time: who has some of the window
+ * windows.h: a stream of bytes goes by the team's board, a window of it at a time: who has some of the window
  * puts them, all meet, and who wants some takes them, while the next window is put on the board's other
  * half.
  */
-#ifndef TEAM_STAGE_H
-#define TEAM_STAGE_H
+#ifndef TEAM_WINDOWS_H
+#define TEAM_WINDOWS_H
 
 #include <stddef.h>
 
 #include "team/team.h"
 
 /* Copies to, or from, half what the calling rank has, or wants, of bytes from to to - 1 of the stream. */
-typedef void stage_step(const void *what, char *half, size_t from, size_t to);
+typedef void windows_step(const void *what, char *half, size_t from, size_t to);
 
-struct stage {
+struct windows {
     struct team_place *place;
     const char *where;
     size_t bytes; /* of the stream, the same in all ranks */
@@ -22,7 +22,7 @@ struct stage {
      * was never faster, though then more is read while more is written: each window is a barrier too.
      */
     size_t window;
-    stage_step *put, *take;
+    windows_step *put, *take;
     const void *what;
 };
 
@@ -31,6 +31,6 @@ struct stage {
  * window is a barrier, and the last may still be read by others when it returns. Returns 0 or -1,
  * ECANCELED.
  */
-int stage_pass(const struct stage *stage, size_t from);
+int windows_pass(const struct windows *windows, size_t from);
 
 #endif
