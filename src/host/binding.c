@@ -25,6 +25,11 @@ static bool is_rank(const struct binding_plan *plan, int rank)
 
 int binding_apply(const struct binding_plan *plan, int rank)
 {
+    return binding_apply_to(plan, rank, 0);
+}
+
+int binding_apply_to(const struct binding_plan *plan, int rank, pid_t tid)
+{
     union mask mask;
     const int *row;
 
@@ -38,7 +43,7 @@ int binding_apply(const struct binding_plan *plan, int rank)
     memset(&mask, 0, sizeof mask);
     for (int i = 0; i < plan->width && row[i] >= 0; i++)
         CPU_SET_S((size_t)row[i], sizeof mask, &mask.set);
-    return sched_setaffinity(0, sizeof mask, &mask.set);
+    return sched_setaffinity(tid, sizeof mask, &mask.set);
 }
 
 int binding_rank_here(const struct binding_plan *plan)

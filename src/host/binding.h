@@ -5,6 +5,7 @@
 #ifndef HOST_BINDING_H
 #define HOST_BINDING_H
 
+#include <sys/types.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -89,6 +90,9 @@ void binding_plan_destroy(struct binding_plan *plan);
  * Returns 0, or -1 with errno: EINVAL where there is no such rank or processor.
  */
 int binding_apply(const struct binding_plan *plan, int rank);
+
+/* The same for thread tid; a pid is its first thread's. */
+int binding_apply_to(const struct binding_plan *plan, int rank, pid_t tid);
 
 /* The rank whose row has the processor that the calling thread runs on now; -1: none has. */
 int binding_rank_here(const struct binding_plan *plan);

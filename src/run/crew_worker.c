@@ -132,8 +132,6 @@ void worker_do(struct crew *crew, uint32_t rank)
     worker_take_place(crew, rank, leave_cancelled);
     team_enter_process(&crew->place);
     use_crash_slot(&my_rank(crew)->crash);
-    if (!crew->is_in_place)
-        placement_apply(crew->plan, rank);
     openmp_set_threads(crew->n_threads);
     crew->work(crew);
 }

@@ -145,6 +145,12 @@ void placement_apply(const struct binding_plan *plan, uint32_t rank)
         binding_apply(plan, (int)(rank % (uint32_t)plan->n_ranks));
 }
 
+void placement_hurry(const struct binding_plan *plan, uint32_t rank, pid_t pid)
+{
+    if (plan != NULL && plan->n_ranks == 2)
+        binding_apply_to(plan, (int)(rank % 2), pid);
+}
+
 int64_t placement_rank_here(const struct binding_plan *plan, uint32_t first, uint32_t n)
 {
     int place = plan != NULL ? binding_rank_here(plan) : -1;

@@ -6,6 +6,7 @@
 #define RUN_PLACEMENT_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "host/binding.h"
 
@@ -60,6 +61,13 @@ int64_t placement_rank_here(const struct binding_plan *plan, uint32_t first, uin
  * Binds the calling thread as rank. NULL leaves it. Not being bound costs speed, not results: it cannot fail.
  */
 void placement_apply(const struct binding_plan *plan, uint32_t rank);
+
+/*
+ * The same for a worker's process that has just been forked, by its master, where that takes no wait: of two places the
+ * other is the only one where it might be by mistake, and there it does not run, for the master does. The worker binds
+ * itself all the same; it may be first.
+ */
+void placement_hurry(const struct binding_plan *plan, uint32_t rank, pid_t pid);
 
 /*
  * Keeps the calling thread's mask, for a thread that is bound for a while only. Before the first fork: what

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "memory/member.h"
+#include "run/placement.h"
 #include "run/worker.h"
 
 static int open_room(struct crew *crew)
@@ -16,6 +17,9 @@ static void live(void *argument)
 {
     struct crew *crew = argument;
 
+    /* First of all: where the system has started it on another's processor that one waits meanwhile. */
+    if (!crew->is_in_place)
+        placement_apply(crew->plan, crew->next_rank);
     worker_be_born(crew, crew->next_member);
     supervise_forget(&crew->children);
     worker_do(crew, crew->next_rank);
@@ -29,8 +33,11 @@ static int start(struct crew *crew)
         return -1;
     atomic_store_explicit(&crew->team->ranks[crew->next_rank].member, crew->next_member,
                           memory_order_release);
-    if (supervise_fork_next(&crew->children, crew->next_rank, crew->next_member, live, crew) == 0)
+    if (supervise_fork_next(&crew->children, crew->next_rank, crew->next_member, live, crew) == 0) {
+        if (!crew->is_in_place)
+            placement_hurry(crew->plan, crew->next_rank, crew->children.newest);
         return 0;
+    }
     member_release(crew->next_member);
     return -1;
 }

@@ -52,6 +52,7 @@ static void add(struct supervise *set, const struct process *process, uint32_t r
     if (set->n_started < set->n_room)
         set->n_started++;
     *child = (struct supervise_child){.process = *process, .rank = rank, .member = member};
+    set->newest = process->pid;
     set->n_running++;
 }
 

@@ -23,6 +23,7 @@ struct supervise {
     struct pollfd *polled;            /* room for all and wake_fd */
     uint32_t n_room;
     uint32_t n_started; /* places that have been used */
+    pid_t newest;       /* the child that was started last */
     uint32_t n_running;
     int wake_fd; /* supervise_wait() returns when it is readable; -1: none */
     uint32_t n_unwatched; /* forked since the last supervise_wait(), without an end_fd yet */
