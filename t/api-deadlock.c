@@ -10,6 +10,7 @@
 #include "tap.h"
 
 static double longest;
+static const char *longest_name;
 
 static int call_body(size_t rank, void *result, void *context)
 {
@@ -45,8 +46,11 @@ static void test_true(const struct deadlock *one, int backend, const char *way)
     begin();
     since = sharedmem_wtime();
     result = sharedmem_parallel(one->size, call_body, &body, .error = &error, .backend = backend);
-    if (sharedmem_wtime() - since > longest)
-        longest = sharedmem_wtime() - since;
+    since = sharedmem_wtime() - since;
+    if (since > longest) {
+        longest = since;
+        longest_name = one->name;
+    }
     check_error(result, &error, one->name, way);
 }
 
@@ -253,7 +257,7 @@ int main(void)
         if (true_ones[i].is_of_items)
             test_maps(&true_ones[i]);
     }
-    test_note("found after %.0f ms at most", longest * 1e3);
+    test_note("found after %.0f ms at most: %s", longest * 1e3, longest_name);
     for (size_t i = 0; i < COUNT_OF(look_alikes); i++) {
         if (!test_thread_sanitized())
             test_look_alike(&look_alikes[i], SHAREDMEM_PROCESSES, "processes");

@@ -207,10 +207,13 @@ bool wait_park(struct wait *wait, _Atomic uint32_t *word, uint32_t seen, _Atomic
     if (sleepers != NULL)
         atomic_fetch_sub_explicit(sleepers, 1, memory_order_relaxed);
     wait->next_park_ns = 0;
-    if (woken || wait->until_ns != 0 || wait_watching == NULL || member_me == NULL)
+    if (wait->until_ns != 0 || wait_watching == NULL || member_me == NULL)
         return woken;
-    wait->vain_ns = clock_monotonic_ns();
-    wait_watching(wait);
+    if (!woken)
+        wait->vain_ns = clock_monotonic_ns();
+    /* relaxed: whoever condemns a wait wakes it afterwards, and what is said of it is read with acquire. */
+    if (!woken || atomic_load_explicit(&member_me->condemned, memory_order_relaxed) != 0)
+        wait_watching(wait);
     return woken;
 }
 

@@ -372,6 +372,7 @@ static void obey(struct wait *wait)
     sharedmem_error error;
 
     wait->is_condemned = true;
+    atomic_store_explicit(&member_me->condemned, 0, memory_order_relaxed);
     if (place == NULL)
         return;
     set_error(&error);
@@ -397,12 +398,12 @@ static void set_lease(uint64_t lease_ns)
 }
 
 /* Others wait for it, unless it does not come: then its wait has ended, and it was no deadlock. */
-static void come_again(struct wait *wait, uint64_t now)
+static void come_again(struct wait *wait, uint64_t now, uint32_t after_ns)
 {
-    first.again_ns = now + DEADLOCK_AGAIN_NS;
+    first.again_ns = now + after_ns;
     first.lease_ns = first.again_ns + DEADLOCK_AGAIN_NS / 2;
     set_lease(first.lease_ns);
-    wait->next_park_ns = DEADLOCK_AGAIN_NS;
+    wait->next_park_ns = after_ns;
 }
 
 static void look_first(struct wait *wait)
@@ -415,7 +416,7 @@ static void look_first(struct wait *wait)
         return;
     first.print = look.print;
     first.began_ns = clock_monotonic_ns();
-    come_again(wait, now);
+    come_again(wait, now, DEADLOCK_AGAIN_NS);
 }
 
 static bool is_unchanged(void)
@@ -438,7 +439,7 @@ static void look_again(struct wait *wait)
     }
     is_same = is_unchanged();
     if (is_same && !are_all_at_rest()) {
-        come_again(wait, now);
+        come_again(wait, now, DEADLOCK_SOON_NS);
         return;
     }
     set_lease(now + DEADLOCK_REST_NS);

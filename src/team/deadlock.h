@@ -40,6 +40,9 @@
  */
 #define DEADLOCK_AGAIN_NS 60000000u
 
+/* The same, where nothing has moved by then, but not all have looked behind a sleep yet. */
+#define DEADLOCK_SOON_NS 10000000u
+
 /* How long nobody looks again after one that found no deadlock: looks of many waiters would add up. */
 #define DEADLOCK_REST_NS 5000000u
 
