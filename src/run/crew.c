@@ -270,7 +270,7 @@ static int start_here(struct crew *crew)
 static int start_all(struct crew *crew, uint32_t first)
 {
     uint32_t n = crew->team->size - first;
-    int64_t here = crew->kind->forks ? placement_rank_here(crew->plan, first, n) : -1;
+    int64_t here = crew->kind->forks && !crew->binds_late ? placement_rank_here(crew->plan, first, n) : -1;
     uint32_t before = here >= 0 ? (uint32_t)here - first + 1 : 0;
 
     for (uint32_t i = 0; i < n; i++) {
@@ -289,6 +289,7 @@ int crew_start(struct crew *crew, uint32_t first)
     int result;
 
     crew->n_threads = placement_threads(crew->plan, crew->team->size);
+    crew->binds_late = crew->kind->forks && crew->team->is_map && crew->team->crowd > 0;
     if (crew->call_copy != NULL)
         memcpy(crew->call_copy, crew, crew->bytes);
     if (crew->kind->forks) {

@@ -125,6 +125,13 @@ void worker_take_place(struct crew *crew, uint32_t rank, void (*leave)(void))
     };
 }
 
+void worker_settle(struct crew *crew)
+{
+    if (crew->binds_late)
+        placement_apply(crew->plan, crew->place.rank);
+    crew->binds_late = false;
+}
+
 void worker_do(struct crew *crew, uint32_t rank)
 {
     my_crew = crew;

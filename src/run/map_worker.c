@@ -126,8 +126,10 @@ static void work_mended(struct map *map)
     struct schedule_turn turn = {.n_taken = atomic_load_explicit(&hand->n_chunks, memory_order_relaxed)};
     bool goes_on = do_inherited(map);
 
-    while (goes_on)
+    while (goes_on) {
+        worker_settle(&map->crew);
         goes_on = take_and_do(map, &turn);
+    }
 }
 
 void map_work(struct crew *crew)
@@ -143,5 +145,6 @@ void map_work(struct crew *crew)
     while (schedule_next(&map->schedule, map->dealt, &turn, crew->place.rank, &begin, &end)) {
         if (!do_chunk(map, begin, end))
             break;
+        worker_settle(crew);
     }
 }

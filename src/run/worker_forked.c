@@ -18,7 +18,7 @@ static void live(void *argument)
     struct crew *crew = argument;
 
     /* First of all: where the system has started it on another's processor that one waits meanwhile. */
-    if (!crew->is_in_place)
+    if (!crew->is_in_place && !crew->binds_late)
         placement_apply(crew->plan, crew->next_rank);
     worker_be_born(crew, crew->next_member);
     supervise_forget(&crew->children);
@@ -34,7 +34,7 @@ static int start(struct crew *crew)
     atomic_store_explicit(&crew->team->ranks[crew->next_rank].member, crew->next_member,
                           memory_order_release);
     if (supervise_fork_next(&crew->children, crew->next_rank, crew->next_member, live, crew) == 0) {
-        if (!crew->is_in_place)
+        if (!crew->is_in_place && !crew->binds_late)
             placement_hurry(crew->plan, crew->next_rank, crew->children.newest);
         return 0;
     }
