@@ -126,10 +126,8 @@ static void work_mended(struct map *map)
     struct schedule_turn turn = {.n_taken = atomic_load_explicit(&hand->n_chunks, memory_order_relaxed)};
     bool goes_on = do_inherited(map);
 
-    while (goes_on) {
-        worker_settle(&map->crew);
+    for (; goes_on; worker_settle(&map->crew))
         goes_on = take_and_do(map, &turn);
-    }
 }
 
 void map_work(struct crew *crew)
@@ -142,9 +140,11 @@ void map_work(struct crew *crew)
         work_mended(map);
         return;
     }
-    while (schedule_next(&map->schedule, map->dealt, &turn, crew->place.rank, &begin, &end)) {
+    for (bool again = false; schedule_next(&map->schedule, map->dealt, &turn, crew->place.rank, &begin, &end);
+         again = true) {
+        if (again)
+            worker_settle(crew);
         if (!do_chunk(map, begin, end))
             break;
-        worker_settle(crew);
     }
 }

@@ -54,8 +54,9 @@ void worker_take_place(struct crew *crew, uint32_t rank, void (*leave)(void));
 void worker_do(struct crew *crew, uint32_t rank);
 
 /*
- * Behind a chunk of items: where workers share processors they bind themselves now, and not at their birth. The system
- * starts most of them on one processor; to move them takes half as long as to fork them, and a short map is over by now.
+ * Before a second chunk of items: where workers share processors they bind themselves now, and not at their birth. The
+ * system starts most of them on one processor; to move them takes half as long as to fork them, and a short map is over
+ * before that.
  */
 void worker_settle(struct crew *crew);
 

@@ -172,9 +172,12 @@ static inline void wake_for_arrival(const struct team_place *place)
 /*
  * Those who sleep for this rank are woken when it has nothing else to do, before it sleeps itself or at the
  * end: what this takes would else stand between its arrival and its first look at the others.
+ * is_read: all read the others' lines behind the barrier. To fetch one's own back then, as wake_for_arrival() does,
+ * would take it from who is just about to read it: a reduction of two ranks takes a quarter less without.
  */
-static inline void wait_for_flags(const struct team_place *place, uint32_t goal, const char *where)
+static inline void wait_for_flags(const struct team_place *place, uint32_t goal, const char *where, bool is_read)
 {
+    struct team_rank_shared *mine = &place->team->ranks[place->rank];
     struct team_shared *team = place->team;
 
     for (uint32_t rank = 0; rank < team->size; rank++) {
@@ -186,7 +189,10 @@ static inline void wait_for_flags(const struct team_place *place, uint32_t goal,
         wake_for_arrival(place);
         meet_rank(place, rank, goal, where);
     }
-    wake_for_arrival(place);
+    if (is_read)
+        wait_wake(&mine->arrived, &mine->arrived_sleepers);
+    else
+        wake_for_arrival(place);
 }
 
 static uint32_t released(const struct team_shared *team)
@@ -275,7 +281,7 @@ static inline int meet(struct team_place *place, const char *where, barrier_fini
         meet_by_count(place, goal, where, finish, argument);
     } else {
         arrive_by_flag(place, goal);
-        wait_for_flags(place, goal, where);
+        wait_for_flags(place, goal, where, finish != NULL);
     }
     if (end(place, goal) != 0)
         return -1;
@@ -314,7 +320,7 @@ int barrier_wait(struct team_place *place, const char *where)
 
     place->has_arrived = false;
     if (!is_large(place))
-        wait_for_flags(place, goal, where);
+        wait_for_flags(place, goal, where, false);
     else if (!has_come_to(released(place->team), goal))
         wait_for_release(place, goal, where);
     return end(place, goal);
