@@ -22,17 +22,24 @@
 
 /* ---- Launchers ---- */
 
-static double launch(const struct bench_contender *contender, uint64_t ops, enum job_launcher launcher)
+/* The mean of so many jobs, each as time says. */
+static double mean_of(const struct bench_contender *contender, uint64_t ops, enum job_launcher launcher,
+                      double (*time)(enum job_launcher launcher, int np, const char *question))
 {
     double sum = 0, ns;
 
     for (uint64_t i = 0; i < ops; i++) {
-        ns = job_time(launcher, contender->np, contender->question);
+        ns = time(launcher, contender->np, contender->question);
         if (ns < 0)
             return ns;
         sum += ns;
     }
     return sum / (double)ops;
+}
+
+static double launch(const struct bench_contender *contender, uint64_t ops, enum job_launcher launcher)
+{
+    return mean_of(contender, ops, launcher, job_time);
 }
 
 static double smrrun(const struct bench_contender *contender, uint64_t ops)
@@ -172,15 +179,7 @@ static double smrrun_split(const struct bench_contender *contender, uint64_t ops
 
 static double end_of_smrrun(const struct bench_contender *contender, uint64_t ops)
 {
-    double sum = 0, ns;
-
-    for (uint64_t i = 0; i < ops; i++) {
-        ns = job_end(JOB_SMRRUN, contender->np, contender->question);
-        if (ns < 0)
-            return ns;
-        sum += ns;
-    }
-    return sum / (double)ops;
+    return mean_of(contender, ops, JOB_SMRRUN, job_end);
 }
 
 /* One of so many that sleep is killed; whoever sees that ends the others by SIGTERM. */

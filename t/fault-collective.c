@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
-#include "memory/heap.h"
+#include "fault_ranks.h"
 #include "memory/memory.h"
 #include "sharedmem.h"
 #include "tap.h"
@@ -33,13 +33,6 @@ static const char *const names[] = {"all_double",      "bcast of a few bytes", "
                                     "all by a block",  "allreduce in rounds",  "exscan in rounds",
                                     "a shared result", "team_calloc",          "team_full"};
 
-struct shared {
-    size_t bad;
-    unsigned long step;
-    _Atomic size_t done;
-    _Atomic int wrong;
-};
-static struct shared *shared;
 static char *block;
 
 /* The first and the last byte. */
@@ -146,35 +139,6 @@ static int body(size_t rank, void *result, void *context)
     return 0;
 }
 
-static uint64_t blocks(void)
-{
-    struct heap_statistics statistics;
-
-    heap_statistics_read(&statistics);
-    return statistics.n_blocks;
-}
-
-/* One parallel call in which who dies at its step'th store, or lives if there are less. Returns what is wrong. */
-static int die_once(enum call call, int np, size_t who, unsigned long step, int *died)
-{
-    uint64_t before = blocks();
-    sharedmem_error error;
-    int wrong, result;
-
-    memset(shared, 0, sizeof *shared);
-    shared->bad = who;
-    shared->step = step;
-    result = sharedmem_parallel(np, body, &call, .error = &error);
-    if (result == 0)
-        wrong = shared->done != (size_t)np;
-    else
-        wrong = error.kind != SHAREDMEM_ERROR_SIGNAL || error.rank != (int)who || errno != ECANCELED;
-    *died += result != 0;
-    /* A dead member's block in flight may be lost, no more. */
-    return wrong + (blocks() > before + (result != 0)) + (shared->wrong != 0) + (heap_check(NULL) != 0) +
-           (test_children() != 0);
-}
-
 /* How many steps a call has depends on who waits for whom: one may be missing, and the next one not. */
 static int die_at_each(enum call call, int np, size_t who, int *died)
 {
@@ -183,7 +147,7 @@ static int die_at_each(enum call call, int np, size_t who, int *died)
     for (unsigned long step = 1; step <= N_STEPS && n_missing < N_MISSING; step += STRIDE) {
         int before = *died;
 
-        wrong += die_once(call, np, who, step, died);
+        wrong += die_once(body, &call, np, who, step, died);
         n_missing = *died == before ? n_missing + 1 : 0;
     }
     return wrong;

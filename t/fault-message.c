@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "fault_ranks.h"
 #include "in_child.h"
-#include "memory/heap.h"
 #include "memory/memory.h"
 #include "messages.h"
 #include "sharedmem.h"
@@ -27,13 +27,6 @@ static const char *const names[] = {"small ones",   "by cells",      "behind oth
                                     "large ones",   "large, shared", "through the ring",
                                     "both at once", "from any",      "a flood"};
 
-struct shared {
-    size_t bad;
-    unsigned long step;
-    _Atomic size_t done;
-    _Atomic int wrong;
-};
-static struct shared *shared;
 static unsigned char *block; /* room for each rank */
 
 static size_t bytes_of(enum call call)
@@ -135,37 +128,6 @@ static int body(size_t rank, void *result, void *context)
     return 0;
 }
 
-static uint64_t blocks(void)
-{
-    struct heap_statistics statistics;
-
-    heap_statistics_read(&statistics);
-    return statistics.n_blocks;
-}
-
-/*
- * One parallel call in which who dies at its step'th store, or lives if there are less. Returns what is
- * wrong.
- */
-static int die_once(enum call call, int np, size_t who, unsigned long step, int *died)
-{
-    uint64_t before = blocks();
-    sharedmem_error error;
-    int wrong, result;
-
-    memset(shared, 0, sizeof *shared);
-    shared->bad = who;
-    shared->step = step;
-    result = sharedmem_parallel(np, body, &call, .error = &error);
-    if (result == 0)
-        wrong = shared->done != (size_t)np;
-    else
-        wrong = error.kind != SHAREDMEM_ERROR_SIGNAL || error.rank != (int)who || errno != ECANCELED;
-    *died += result != 0;
-    /* A dead member's block in flight may be lost, no more. */
-    return wrong + (blocks() > before + (result != 0)) + (shared->wrong != 0) + (heap_check(NULL) != 0);
-}
-
 static int die_everywhere(enum call call, int np, int *died)
 {
     /* Each death takes until somebody looks; TEST_ROUNDS set walks over all. Each call begins elsewhere. */
@@ -174,7 +136,7 @@ static int die_everywhere(enum call call, int np, int *died)
 
     for (unsigned long step = 1 + (unsigned long)call % next; step <= N_STEPS; step += next) {
         for (size_t who = 1; who < (size_t)np; who++)
-            wrong += die_once(call, np, who, step, died);
+            wrong += die_once(body, &call, np, who, step, died);
     }
     return wrong;
 }
@@ -198,7 +160,7 @@ static void ring_of_two(void)
     int died = 0;
 
     /* The first call makes what stays. */
-    die_once(RING, 2, 1, 10000, &died);
+    die_once(body, &(enum call){RING}, 2, 1, 10000, &died);
     held(die_everywhere(RING, 2, &died) == 0);
     held(died > 0);
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/fault.h"
-#include "memory/heap.h"
+#include "fault_ranks.h"
 #include "memory/memory.h"
 #include "sharedmem.h"
 #include "tap.h"
@@ -24,15 +24,11 @@ enum call { GATHER, ALLGATHER, SCATTER, ALLTOALL, GATHERV, ALLGATHERV, SCATTERV,
 static const char *const names[] = {"gather",  "allgather",  "scatter", "alltoall",
                                     "gatherv", "allgatherv", "scatterv"};
 
-struct shared {
-    size_t bad;
-    unsigned long step;
-    _Atomic size_t done;
-    _Atomic int wrong;
+/* Shared memory that each rank moves from and to. */
+static struct {
     char in[MAX_RANKS][MAX_RANKS * LARGE], out[MAX_RANKS][MAX_RANKS * LARGE];
-};
+} *data;
 
-static struct shared *shared;
 static char private_in[MAX_RANKS * LARGE], private_out[MAX_RANKS * LARGE];
 
 /* Which of the calls, of how much, and whose memory. */
@@ -70,8 +66,8 @@ static int make(const struct test *test, char *in, char *out, int root)
 static int one(const struct test *test, int rank, int k)
 {
     int size = sharedmem_size(), root = (size - 1 + k) % size, last = size - 1;
-    char *in = test->is_shared ? shared->in[rank] : private_in;
-    char *out = test->is_shared ? shared->out[rank] : private_out;
+    char *in = test->is_shared ? data->in[rank] : private_in;
+    char *out = test->is_shared ? data->out[rank] : private_out;
     bool is_dealt = test->call == SCATTER || test->call == SCATTERV;
     bool differ = test->call >= GATHERV;
     size_t end = is_dealt ? test->bytes - (differ ? (size_t)rank : 0)
@@ -103,52 +99,18 @@ static int body(size_t rank, void *result, void *context)
     return 0;
 }
 
-static uint64_t blocks(void)
-{
-    struct heap_statistics statistics;
-
-    heap_statistics_read(&statistics);
-    return statistics.n_blocks;
-}
-
-/*
- * One parallel call in which who dies at its step'th store, or lives if there are less. Returns what is
- * wrong.
- */
-static int die_once(const struct test *test, int np, size_t who, unsigned long step, bool *died)
-{
-    uint64_t before = blocks();
-    sharedmem_error error;
-    int wrong, result;
-
-    shared->bad = who;
-    shared->step = step;
-    shared->done = 0;
-    shared->wrong = 0;
-    result = sharedmem_parallel(np, body, (void *)(uintptr_t)test, .error = &error);
-    if (result == 0)
-        wrong = shared->done != (size_t)np;
-    else
-        wrong = error.kind != SHAREDMEM_ERROR_SIGNAL || error.rank != (int)who || errno != ECANCELED;
-    *died = result != 0;
-    /* A dead member's block in flight may be lost, no more. */
-    return wrong + (blocks() > before + (result != 0)) + (shared->wrong != 0) + (heap_check(NULL) != 0) +
-           (test_children() != 0);
-}
-
 /* Until it comes to no step any more. Under the address sanitizer, where a fork is dear, at every third. */
 static void die_everywhere(const struct test *test, int np)
 {
     size_t who = (size_t)np - 1;
-    int wrong = 0, n_died = 0;
-    bool died = true;
+    int wrong = 0, n_died = 0, before = -1;
     unsigned long next = test_address_sanitized() ? 3 : 1;
 
-    for (unsigned long step = 1 + test->call % next; step <= N_STEPS && died; step += next) {
-        wrong += die_once(test, np, who, step, &died);
-        n_died += died;
+    for (unsigned long step = 1 + test->call % next; step <= N_STEPS && n_died > before; step += next) {
+        before = n_died;
+        wrong += die_once(body, test, np, who, step, &n_died);
     }
-    test_ok(wrong == 0 && n_died > 0 && !died, "%s of %zu bytes, %s, %d ranks: %d died, %d wrong",
+    test_ok(wrong == 0 && n_died > 0 && n_died == before, "%s of %zu bytes, %s, %d ranks: %d died, %d wrong",
             names[test->call], test->bytes, test->is_shared ? "shared" : "private", np, n_died, wrong);
 }
 
@@ -159,7 +121,8 @@ int main(void)
     test_begin(240);
     setenv("SHAREDMEM_HEAP", "64M", 1);
     shared = sharedmem_calloc(1, sizeof *shared);
-    if (shared == NULL)
+    data = sharedmem_calloc(1, sizeof *data);
+    if (shared == NULL || data == NULL)
         test_skip_all("no shared memory here");
     for (size_t i = 0; i < sizeof nps / sizeof *nps; i++) {
         for (enum call call = 0; call < N_CALLS; call++) {

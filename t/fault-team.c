@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/fault.h"
-#include "memory/heap.h"
+#include "fault_ranks.h"
 #include "sharedmem.h"
 #include "tap.h"
 
@@ -21,13 +21,6 @@ enum call { KEEP, BOARD, HALVES, TURNS, N_CALLS };
 static const char *const names[] = {"splits that are kept", "free of a team with a board", "half barriers",
                                     "turns in a team"};
 
-struct shared {
-    size_t bad;
-    unsigned long step, n_steps; /* when it dies; and how many steps the call had, where it did not */
-    _Atomic size_t done;
-    _Atomic int wrong;
-};
-static struct shared *shared;
 
 /* Teams that this process has not freed: they stay to be found, so that no leak is seen in them. */
 static sharedmem_team *kept[10000];
@@ -104,43 +97,14 @@ static int body(size_t rank, void *result, void *context)
     return failed;
 }
 
-static uint64_t blocks(void)
-{
-    struct heap_statistics statistics;
-
-    heap_statistics_read(&statistics);
-    return statistics.n_blocks;
-}
-
-/* One parallel call in which who dies at its step'th store, or lives if there are less. Returns what is wrong. */
-static int die_once(enum call call, int np, size_t who, unsigned long step, int *died)
-{
-    uint64_t before = blocks();
-    sharedmem_error error;
-    int wrong, result;
-
-    memset(shared, 0, sizeof *shared);
-    shared->bad = who;
-    shared->step = step;
-    result = sharedmem_parallel(np, body, &call, .error = &error);
-    if (result == 0)
-        wrong = shared->done != (size_t)np;
-    else
-        wrong = error.kind != SHAREDMEM_ERROR_SIGNAL || error.rank != (int)who || errno != ECANCELED;
-    *died += result != 0;
-    /* A dead member's block in flight may be lost, no more. */
-    return wrong + (blocks() > before + (result != 0)) + (shared->wrong != 0) + (heap_check(NULL) != 0) +
-           (test_children() != 0);
-}
-
 /* At each store of the second of the calls, and two later. */
 static int die_at_each(enum call call, int np, size_t who, int *died)
 {
-    int wrong = die_once(call, np, who, UNREACHED, died);
+    int wrong = die_once(body, &call, np, who, UNREACHED, died);
     unsigned long n_steps = shared->n_steps + 2;
 
     for (unsigned long step = 1; step <= n_steps; step += test_under_valgrind() ? 7 : 1)
-        wrong += die_once(call, np, who, step, died);
+        wrong += die_once(body, &call, np, who, step, died);
     return wrong;
 }
 

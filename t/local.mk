@@ -406,7 +406,7 @@ check_PROGRAMS += $(compiled_tests)
 dist_check_SCRIPTS += $(shell_tests)
 TESTS += $(compiled_tests) $(shell_tests)
 EXTRA_DIST += t/array_model.h t/array_refused.h t/binding_checks.h t/cgroup.h t/crash.h \
-	t/deadlocks.h t/in_child.h t/look_alikes.h t/machines t/messages.h t/move.h t/next_map.h \
+	t/deadlocks.h t/fault_ranks.h t/in_child.h t/look_alikes.h t/machines t/messages.h t/move.h t/next_map.h \
 	t/numeric.h t/on_terminal.h t/pool.h t/rank_threads.h t/shared_block.h t/smrrun-output.h \
 	t/smrrun.sh t/smrrun_grammar.h t/spawn.h t/tap.sh t/terminal.h t/topologies t/uncaught.h \
 	t/valgrind.supp t/ways.h t/whole.h
