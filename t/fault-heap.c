@@ -39,7 +39,7 @@ static void prepare_nothing(void)
 /* What a cache keeps of the class, and one more. */
 static int n_more_than_kept(void)
 {
-    return cache_room[span_class(KEPT_BYTES)] + 1;
+    return cache_places[span_class(KEPT_BYTES)].room + 1;
 }
 
 static void warm_keep_one(void)

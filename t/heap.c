@@ -274,7 +274,7 @@ static void test_check_finds(void)
     char *block = heap_alloc(1000, HEAP_ALIGNMENT), *large = heap_alloc(1 << 20, HEAP_ALIGNMENT);
     struct unit_shared *span = &heap->units[span_head(heap, unit_of(heap, block))],
                        *run = &heap->units[unit_of(heap, large)];
-    struct cache_stack *stack = &member_my_cache->stacks[span_class(1000)];
+    struct cache_stack stack = cache_stack(member_my_cache, span_class(1000));
     uint64_t own = span_block(heap, span_head(heap, unit_of(heap, block)), segment_offset(block));
     struct {
         void *word;
@@ -282,10 +282,10 @@ static void test_check_finds(void)
         uint64_t change;
         const char *what;
     } rows[] = {
-        {&stack->n, 8, 32, "a cache that is too full"},
-        {&stack->blocks[0], 8, 64, "a cache with what is no block"},
-        {&stack->blocks[0], 8, stack->blocks[0] ^ segment_offset(block), "a cache with a block of the program"},
-        {&stack->blocks[0], 8, stack->blocks[0] ^ stack->blocks[1], "a cache with a block twice"},
+        {stack.n, 8, 32, "a cache that is too full"},
+        {&stack.blocks[0], 8, 64, "a cache with what is no block"},
+        {&stack.blocks[0], 8, stack.blocks[0] ^ segment_offset(block), "a cache with a block of the program"},
+        {&stack.blocks[0], 8, stack.blocks[0] ^ stack.blocks[1], "a cache with a block twice"},
         {live_mark(heap, segment_offset(block)), 1, 7, "a live mark of another class"},
         {live_mark(heap, segment_offset(block)) + 1, 1, 7, "a live mark in a block's middle"},
         {&span->free_bits, 8, (uint64_t)1 << own, "a block marked free"},

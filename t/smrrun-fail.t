@@ -63,7 +63,7 @@ check_ranks() {
         ends_soon "${status%:*}" "^smrrun: rank 2 \\(pid [0-9]+(, cpus? [0-9,-]+)?\\) was ended by ${how##*:}" \
             "locked-end $name" "$smrrun" -n 4 "$rank" locked-end "$name"
     done
-    ends_soon 1 '^smrrun: rank [013] .*rank\.c:[0-9]+: mutex: who held it ended' "a rank that leaves with a mutex" \
+    ends_soon 1 '^smrrun: ranks? [013, -]+.*rank\.c:[0-9]+: mutex: who held it ended' "a rank that leaves with a mutex" \
         "$smrrun" -n 4 "$rank" locked-end 0
     is "" "$(cat out)" "a rank that leaves with a mutex: nobody gets it"
     gives 1 "a map's worker that crashes" "$smrrun" -n 4 "$rank" end map-crash

@@ -295,13 +295,15 @@ static void give_small(struct heap_shared *heap, const struct block_found *found
 {
     uint32_t size_class = (uint32_t)heap->units[found->unit].bytes;
     struct cache_shared *cache = cache_open(heap);
+    struct cache_stack stack;
 
     if (cache == NULL) {
         give_to_span(heap, found, offset, caller);
         return;
     }
-    if (atomic_load_explicit(&cache->stacks[size_class].n, memory_order_relaxed) >= cache_room[size_class])
-        cache_drain_class(heap, cache, size_class, cache_room[size_class] / 2);
+    stack = cache_stack(cache, size_class);
+    if (atomic_load_explicit(stack.n, memory_order_relaxed) >= stack.room)
+        cache_drain_class(heap, cache, size_class, stack.room / 2);
     cache_push(cache, size_class, offset);
     cache_close(cache);
 }

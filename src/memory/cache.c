@@ -4,43 +4,38 @@
 #include "memory/runs.h"
 #include "memory/spans.h"
 
-/* How many blocks of a class a cache keeps. */
-#define ROOM(bytes)                                                                                          \
-    ((CACHE_BYTES / (bytes)) > CACHE_BLOCKS ? CACHE_BLOCKS                                                   \
-     : (CACHE_BYTES / (bytes)) < 2          ? 2                                                              \
-                                            : (CACHE_BYTES / (bytes)))
-/* Four classes for each doubling (spans.c). */
-#define FOUR_ROOMS(bytes)                                                                                    \
-    ROOM(5 * (bytes) / 4), ROOM(6 * (bytes) / 4), ROOM(7 * (bytes) / 4), ROOM(2 * (bytes))
+#define PLACE(quanta) {offsetof(struct cache_blocks, of_##quanta) / sizeof(uint64_t), CACHE_ROOM(quanta)},
 
-const uint8_t cache_room[HEAP_CLASSES] = {
-    ROOM(64),         ROOM(128),        ROOM(192),       ROOM(256),       ROOM(320),
-    ROOM(384),        ROOM(448),        ROOM(512),       FOUR_ROOMS(512), FOUR_ROOMS(1024),
-    FOUR_ROOMS(2048), FOUR_ROOMS(4096), FOUR_ROOMS(8192)};
+const struct cache_place cache_places[HEAP_CLASSES] = {HEAP_CLASS_LIST(PLACE)};
+
+/* A member that takes one block populates no more than that. */
+_Static_assert(sizeof(struct cache_shared) <= UNIT_BYTES, "a cache is one unit");
 
 /* A logged change also needs room for what giving a block to its span may change besides: a run that ends. */
 #define LOG_ROOM 32u
 
 /* Under the heap's lock nobody else stores it, and undoing it is one store as well. */
-static void set_n(struct heap_shared *heap, struct cache_stack *stack, uint64_t n)
+static void set_n(struct heap_shared *heap, struct cache_stack stack, uint64_t n)
 {
-    undo_set64(&heap->log, (uint64_t *)(void *)&stack->n, n);
+    undo_set64(&heap->log, (uint64_t *)(void *)stack.n, n);
 }
 
-static uint64_t n_of(const struct cache_stack *stack)
+static uint64_t n_of(struct cache_stack stack)
 {
     /* acquire: pairs with cache_push(). */
-    uint64_t n = atomic_load_explicit(&stack->n, memory_order_acquire);
+    uint64_t n = atomic_load_explicit(stack.n, memory_order_acquire);
 
-    return n <= CACHE_BLOCKS ? n : CACHE_BLOCKS;
+    return n <= stack.room ? n : stack.room;
 }
 
 /* Whoever used the cache before died in a change to it. */
 static void mend(struct cache_shared *cache)
 {
     for (uint32_t k = 0; k < HEAP_CLASSES; k++) {
-        for (uint64_t i = 0; i < n_of(&cache->stacks[k]); i++) {
-            uint64_t offset = atomic_load_explicit(&cache->stacks[k].blocks[i], memory_order_relaxed);
+        struct cache_stack stack = cache_stack(cache, k);
+
+        for (uint64_t i = 0; i < n_of(stack); i++) {
+            uint64_t offset = atomic_load_explicit(&stack.blocks[i], memory_order_relaxed);
 
             atomic_store_explicit(cache_live(cache, offset), 0, memory_order_relaxed);
             FAULT_POINT();
@@ -73,7 +68,7 @@ static struct cache_shared *create(struct heap_shared *heap)
     cache = (struct cache_shared *)(void *)unit_address(heap, run);
     /* Another block may have been there. */
     for (uint32_t k = 0; k < HEAP_CLASSES; k++)
-        atomic_store_explicit(&cache->stacks[k].n, 0, memory_order_relaxed);
+        atomic_store_explicit(&cache->n[k], 0, memory_order_relaxed);
     cache->units_offset = heap->units_offset;
     cache->units_bytes = (uint64_t)heap->n_units * UNIT_BYTES;
     cache->live_offset = heap->live_offset;
@@ -100,7 +95,7 @@ void cache_close(struct cache_shared *cache)
 }
 
 /* Moves blocks from one span into the stack, as one change. Returns false where there is no span. */
-static bool fill_from_span(struct heap_shared *heap, struct cache_stack *stack, uint32_t size_class,
+static bool fill_from_span(struct heap_shared *heap, struct cache_stack stack, uint32_t size_class,
                            uint64_t upto)
 {
     uint64_t n = n_of(stack);
@@ -114,7 +109,7 @@ static bool fill_from_span(struct heap_shared *heap, struct cache_stack *stack, 
     for (; bits != 0; bits &= bits - 1) {
         uint64_t block = (uint64_t)__builtin_ctzll(bits) * span_block_bytes(size_class);
 
-        atomic_store_explicit(&stack->blocks[n++], segment_offset(first) + block, memory_order_relaxed);
+        atomic_store_explicit(&stack.blocks[n++], segment_offset(first) + block, memory_order_relaxed);
     }
     undo_set64(&heap->log, &heap->n_blocks, heap->n_blocks + taken);
     set_n(heap, stack, n);
@@ -124,8 +119,8 @@ static bool fill_from_span(struct heap_shared *heap, struct cache_stack *stack, 
 
 bool cache_fill(struct heap_shared *heap, struct cache_shared *cache, uint32_t size_class)
 {
-    struct cache_stack *stack = &cache->stacks[size_class];
-    uint64_t upto = (cache_room[size_class] + 1u) / 2;
+    struct cache_stack stack = cache_stack(cache, size_class);
+    uint64_t upto = (stack.room + 1) / 2;
 
     while (n_of(stack) < upto && fill_from_span(heap, stack, size_class, upto))
         ;
@@ -144,14 +139,13 @@ static uint32_t span_of(const struct heap_shared *heap, uint64_t offset)
  * Gives blocks from the top down to their span, as long as it is the same one, but for the first `keep`. *n
  * goes down with them; the stack's own n is left to the caller. Returns how many there were.
  */
-static uint32_t give_top(struct heap_shared *heap, const struct cache_stack *stack, uint64_t *n,
-                         uint64_t keep)
+static uint32_t give_top(struct heap_shared *heap, struct cache_stack stack, uint64_t *n, uint64_t keep)
 {
-    uint32_t span = span_of(heap, atomic_load_explicit(&stack->blocks[*n - 1], memory_order_relaxed));
+    uint32_t span = span_of(heap, atomic_load_explicit(&stack.blocks[*n - 1], memory_order_relaxed));
     uint64_t bits = 0;
 
     do {
-        uint64_t offset = atomic_load_explicit(&stack->blocks[*n - 1], memory_order_relaxed);
+        uint64_t offset = atomic_load_explicit(&stack.blocks[*n - 1], memory_order_relaxed);
 
         if (span_of(heap, offset) != span)
             break;
@@ -165,7 +159,7 @@ static uint32_t give_top(struct heap_shared *heap, const struct cache_stack *sta
 }
 
 /* As many as the log has room for, as one change. */
-static uint64_t drain_some(struct heap_shared *heap, struct cache_stack *stack, uint64_t keep)
+static uint64_t drain_some(struct heap_shared *heap, struct cache_stack stack, uint64_t keep)
 {
     uint64_t n = n_of(stack);
     uint64_t given = 0;
@@ -182,7 +176,7 @@ static uint64_t drain_some(struct heap_shared *heap, struct cache_stack *stack, 
 void cache_drain_class(struct heap_shared *heap, struct cache_shared *cache, uint32_t size_class,
                        uint64_t keep)
 {
-    struct cache_stack *stack = &cache->stacks[size_class];
+    struct cache_stack stack = cache_stack(cache, size_class);
 
     if (n_of(stack) > keep) {
         while (drain_some(heap, stack, keep) > keep)
@@ -195,7 +189,7 @@ bool cache_drain(struct heap_shared *heap, struct cache_shared *cache)
     bool any = false;
 
     for (uint32_t k = 0; k < HEAP_CLASSES; k++) {
-        any |= n_of(&cache->stacks[k]) > 0;
+        any |= n_of(cache_stack(cache, k)) > 0;
         cache_drain_class(heap, cache, k, 0);
     }
     return any;
@@ -224,10 +218,10 @@ void cache_census(uint64_t *n_blocks, uint64_t *n_bytes)
     *n_blocks = *n_bytes = 0;
     for (uint32_t slot = 1; slot <= member_slots_used(); slot++) {
         uint64_t offset = member_numbered(slot)->cache;
-        const struct cache_shared *cache = segment_at(offset);
+        struct cache_shared *cache = segment_at(offset);
 
         for (uint32_t k = 0; offset != 0 && k < HEAP_CLASSES; k++) {
-            uint64_t n = n_of(&cache->stacks[k]);
+            uint64_t n = n_of(cache_stack(cache, k));
 
             *n_blocks += n;
             *n_bytes += n * span_block_bytes(k);

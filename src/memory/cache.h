@@ -26,14 +26,25 @@
 #include "memory/heap_layout.h"
 #include "memory/member.h"
 
-/* The most blocks of one class in a cache; and their most bytes, but for the two blocks that always fit. */
-#define CACHE_BLOCKS 63u
-#define CACHE_BYTES  8192u
+/*
+ * The most bytes of one class in a cache, but for the two blocks that always fit. A stack is filled by half,
+ * with blocks of one unit as a rule: whose live marks are one line, which no other member then writes to.
+ */
+#define CACHE_BYTES (2 * UNIT_BYTES)
+#define CACHE_ROOM(quanta)                                                                                   \
+    (CACHE_BYTES / GRANULE_BYTES / (quanta) < 2 ? 2 : CACHE_BYTES / GRANULE_BYTES / (quanta))
 
-struct cache_stack {
-    _Atomic uint64_t n;
-    _Atomic uint64_t blocks[CACHE_BLOCKS]; /* offsets in the segment */
+/* All stacks, one behind the other; a block is its offset in the segment. */
+#define CACHE_STACK(quanta) _Atomic uint64_t of_##quanta[CACHE_ROOM(quanta)];
+struct cache_blocks {
+    HEAP_CLASS_LIST(CACHE_STACK)
 };
+
+/* Where in these the stack of a class begins, and how many blocks it keeps. */
+struct cache_place {
+    uint16_t first, room;
+};
+extern const struct cache_place cache_places[HEAP_CLASSES] __attribute__((visibility("hidden")));
 
 struct cache_shared {
     /* The member that is changing it, or died so; 0: nobody. Only its slot's member stores it. */
@@ -42,13 +53,27 @@ struct cache_shared {
     /* The heap's, for the short ways. */
     uint64_t units_offset, units_bytes, live_offset;
     uint64_t unused_too[4];
-    struct cache_stack stacks[HEAP_CLASSES];
+    _Atomic uint64_t n[HEAP_CLASSES];
+    union {
+        struct cache_blocks stacks;
+        _Atomic uint64_t blocks[sizeof(struct cache_blocks) / sizeof(uint64_t)];
+    };
 };
 
 #define CACHE_UNITS ((uint32_t)UNITS_FOR(sizeof(struct cache_shared)))
 
-/* How many blocks a cache keeps of each class. */
-extern const uint8_t cache_room[HEAP_CLASSES] __attribute__((visibility("hidden")));
+/* The stack of one class. */
+struct cache_stack {
+    _Atomic uint64_t *n, *blocks;
+    uint64_t room;
+};
+
+static inline struct cache_stack cache_stack(struct cache_shared *cache, uint32_t size_class)
+{
+    const struct cache_place *place = &cache_places[size_class];
+
+    return (struct cache_stack){&cache->n[size_class], &cache->blocks[place->first], place->room};
+}
 
 /* ---- With the heap's lock; what they change is committed. ---- */
 
@@ -115,28 +140,28 @@ static inline _Atomic uint8_t *cache_live(const struct cache_shared *cache, uint
 /* Takes a block from a stack that has some. The cache is busy. */
 static inline void *cache_pop(struct cache_shared *cache, uint32_t size_class)
 {
-    struct cache_stack *stack = &cache->stacks[size_class];
-    uint64_t n = atomic_load_explicit(&stack->n, memory_order_relaxed) - 1;
-    uint64_t offset = atomic_load_explicit(&stack->blocks[n], memory_order_relaxed);
+    struct cache_stack stack = cache_stack(cache, size_class);
+    uint64_t n = atomic_load_explicit(stack.n, memory_order_relaxed) - 1;
+    uint64_t offset = atomic_load_explicit(&stack.blocks[n], memory_order_relaxed);
 
     atomic_store_explicit(cache_live(cache, offset), (uint8_t)(size_class + 1), memory_order_relaxed);
     cache_step();
-    atomic_store_explicit(&stack->n, n, memory_order_relaxed);
+    atomic_store_explicit(stack.n, n, memory_order_relaxed);
     return segment_at(offset);
 }
 
 /* Puts a block on a stack that has room. The cache is busy. */
 static inline void cache_push(struct cache_shared *cache, uint32_t size_class, uint64_t offset)
 {
-    struct cache_stack *stack = &cache->stacks[size_class];
-    uint64_t n = atomic_load_explicit(&stack->n, memory_order_relaxed);
+    struct cache_stack stack = cache_stack(cache, size_class);
+    uint64_t n = atomic_load_explicit(stack.n, memory_order_relaxed);
 
     atomic_store_explicit(cache_live(cache, offset), 0, memory_order_relaxed);
     cache_step();
-    atomic_store_explicit(&stack->blocks[n], offset, memory_order_relaxed);
+    atomic_store_explicit(&stack.blocks[n], offset, memory_order_relaxed);
     cache_step();
     /* release: pairs with the acquire of who looks through all caches; it sees a block below the n it sees. */
-    atomic_store_explicit(&stack->n, n + 1, memory_order_release);
+    atomic_store_explicit(stack.n, n + 1, memory_order_release);
 }
 
 /* A block of the class, or NULL: the cache is empty, or in use, or there is none. */
@@ -149,7 +174,7 @@ static inline void *cache_take(uint32_t size_class)
         return NULL;
     /* What is read to decide is read while busy: before it a handler may come and change it. */
     cache_set_busy(cache, member_my_id);
-    if (atomic_load_explicit(&cache->stacks[size_class].n, memory_order_relaxed) > 0)
+    if (atomic_load_explicit(&cache->n[size_class], memory_order_relaxed) > 0)
         block = cache_pop(cache, size_class);
     cache_set_busy(cache, 0);
     return block;
@@ -172,6 +197,7 @@ static inline uint32_t cache_look(const struct cache_shared *cache, const void *
 static inline bool cache_give(const void *block)
 {
     struct cache_shared *cache = member_my_cache;
+    struct cache_stack stack;
     uint32_t mark;
     bool has_room;
 
@@ -179,7 +205,8 @@ static inline bool cache_give(const void *block)
         atomic_load_explicit(&cache->busy, memory_order_relaxed) != 0)
         return false;
     cache_set_busy(cache, member_my_id);
-    has_room = atomic_load_explicit(&cache->stacks[mark - 1].n, memory_order_relaxed) < cache_room[mark - 1];
+    stack = cache_stack(cache, mark - 1);
+    has_room = atomic_load_explicit(stack.n, memory_order_relaxed) < stack.room;
     if (has_room)
         cache_push(cache, mark - 1, segment_offset(block));
     cache_set_busy(cache, 0);

@@ -50,7 +50,13 @@ struct unit_shared {
 
 #define HEAP_EXACT_BINS 64u
 #define HEAP_BINS       (HEAP_EXACT_BINS + 26 * 8)
-#define HEAP_CLASSES    28u
+
+/* The size classes of small blocks in quanta of 64 bytes: 1 to 8, then four for each doubling. */
+#define HEAP_CLASS_LIST(X)                                                                                   \
+    X(1)                                                                                                     \
+    X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(10) X(12) X(14) X(16) X(20) X(24) X(28) X(32) X(40) X(48) X(56)     \
+        X(64) X(80) X(96) X(112) X(128) X(160) X(192) X(224) X(256)
+#define HEAP_CLASSES 28u
 
 /* What is handed out and what can be, see budget.h. The first two are hints, and not logged. */
 struct budget_shared {

@@ -19,7 +19,7 @@
 #include "sharedmem.h"
 
 /* Changes whenever anything in the segment changes its place or meaning; programs and launcher must agree. */
-#define SEGMENT_LAYOUT 6u
+#define SEGMENT_LAYOUT 7u
 #define SEGMENT_MAGIC  0x7368617265646d31u /* "sharedm1" */
 
 /* The smallest segment that is worth having, and the largest that the heap's 32-bit unit numbers reach. */

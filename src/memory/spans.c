@@ -22,16 +22,10 @@ struct span_class_rule {
 #define BLOCKS(bytes) (SPAN_BYTES / (bytes) > 64 ? 64 : SPAN_BYTES / (bytes) < 4 ? 4 : SPAN_BYTES / (bytes))
 #define UNITS(bytes)  UNITS_FOR(BLOCKS(bytes) * (bytes))
 #define CLASS(quanta)                                                                                        \
-    {                                                                                                        \
-        (quanta) * QUANTUM, BLOCKS((quanta)*QUANTUM), UNITS((quanta)*QUANTUM),                               \
-            (uint32_t)(((uint64_t)1 << 32) / ((quanta)*QUANTUM) + 1)                                         \
-    }
-#define FOUR_CLASSES(quanta)                                                                                 \
-    CLASS(5 * (quanta)), CLASS(6 * (quanta)), CLASS(7 * (quanta)), CLASS(8 * (quanta))
+    {(quanta)*QUANTUM, BLOCKS((quanta)*QUANTUM), UNITS((quanta)*QUANTUM),                                    \
+     (uint32_t)(((uint64_t)1 << 32) / ((quanta)*QUANTUM) + 1)},
 
-static const struct span_class_rule rules[HEAP_CLASSES] = {
-    CLASS(1), CLASS(2),        CLASS(3),        CLASS(4),        CLASS(5),         CLASS(6),        CLASS(7),
-    CLASS(8), FOUR_CLASSES(2), FOUR_CLASSES(4), FOUR_CLASSES(8), FOUR_CLASSES(16), FOUR_CLASSES(32)};
+static const struct span_class_rule rules[HEAP_CLASSES] = {HEAP_CLASS_LIST(CLASS)};
 
 uint32_t span_block_bytes(uint32_t size_class)
 {
