@@ -4,6 +4,7 @@ library_sources = \
 	src/base/copy.c src/base/copy.h \
 	src/base/checking.c src/base/checking.h \
 	src/base/debug.c src/base/debug.h \
+	src/base/each_fork.h \
 	src/base/env.c src/base/env.h \
 	src/base/error.c src/base/error.h \
 	src/base/fault.c src/base/fault.h \

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/each_fork.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "base/thread_room.h"
@@ -160,7 +161,7 @@ int error_uncaught(const sharedmem_error *error)
 }
 
 /* A copy of a worker that the program forked fails nobody's item. Our own workers set theirs afterwards. */
-static void forget_leave(void)
+EACH_FORK static void forget_leave(void)
 {
     leave_process = NULL;
     leave_thread = NULL;
@@ -178,7 +179,7 @@ void error_guard_forks(void)
     pthread_once(&once, install_hook);
 }
 
-void error_set_leave(error_leave *leave)
+EACH_FORK void error_set_leave(error_leave *leave)
 {
     error_guard_forks();
     leave_process = leave;

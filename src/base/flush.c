@@ -7,6 +7,8 @@
 #include <sys/single_threaded.h>
 #endif
 
+#include "base/each_fork.h"
+
 static bool is_single_threaded(void)
 {
 #ifdef HAVE_SYS_SINGLE_THREADED_H
@@ -38,7 +40,7 @@ static bool is_pending(void)
 #endif
 }
 
-void flush_all(void)
+EACH_FORK void flush_all(void)
 {
     if (!is_single_threaded() || is_pending())
         fflush(NULL);

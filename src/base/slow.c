@@ -2,21 +2,23 @@
 
 #include <pthread.h>
 
+#include "base/each_fork.h"
+
 static const pthread_mutex_t fresh = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
-static void before_fork(void)
+EACH_FORK static void before_fork(void)
 {
     pthread_mutex_lock(&mutex);
 }
 
-static void after_fork(void)
+EACH_FORK static void after_fork(void)
 {
     pthread_mutex_unlock(&mutex);
 }
 
 /* Its owner is the parent's thread, by a number that the child's does not have. */
-static void in_child(void)
+EACH_FORK static void in_child(void)
 {
     mutex = fresh;
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/each_fork.h"
+
 /* Twice what Linux can be built for. On the stack, as CPU_ALLOC() is malloc(): no call for a forked child. */
 #define MAX_PUS 16384
 
@@ -23,12 +25,12 @@ static bool is_rank(const struct binding_plan *plan, int rank)
     return rank >= 0 && rank < plan->n_ranks;
 }
 
-int binding_apply(const struct binding_plan *plan, int rank)
+EACH_FORK int binding_apply(const struct binding_plan *plan, int rank)
 {
     return binding_apply_to(plan, rank, 0);
 }
 
-int binding_apply_to(const struct binding_plan *plan, int rank, pid_t tid)
+EACH_FORK int binding_apply_to(const struct binding_plan *plan, int rank, pid_t tid)
 {
     union mask mask;
     const int *row;

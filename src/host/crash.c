@@ -12,6 +12,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "base/each_fork.h"
 #include "host/process.h"
 
 /* The unwinder needs some 5 KiB; a signal's own frame up to 11 with the widest registers of x86. */
@@ -370,7 +371,7 @@ void crash_prepare(void)
 }
 
 /* As a rule there is none, so that it is cheaper to install first, and to look then what was there. */
-static void install_stack(void *memory, size_t bytes)
+EACH_FORK static void install_stack(void *memory, size_t bytes)
 {
     stack_t there, stack = {.ss_sp = memory, .ss_size = bytes};
 
@@ -378,7 +379,7 @@ static void install_stack(void *memory, size_t bytes)
         sigaltstack(&there, NULL);
 }
 
-static void install_handler(int signal)
+EACH_FORK static void install_handler(int signal)
 {
     struct sigaction before, action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 
@@ -398,7 +399,7 @@ static void install(struct crash_shared *slot, struct crash_objects_shared *obje
         install_handler(__builtin_ctzll(left));
 }
 
-void crash_install(struct crash_shared *slot)
+EACH_FORK void crash_install(struct crash_shared *slot)
 {
     if (!REGISTERS_KNOWN)
         return;

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/each_fork.h"
+
 int fds_above_stdio(int fd)
 {
     int above, saved_errno;
@@ -58,7 +60,7 @@ void fds_restore_limit(void)
         set_soft_limit(former_limit);
 }
 
-uint64_t fds_inode(int fd)
+EACH_FORK uint64_t fds_inode(int fd)
 {
     struct stat status;
 

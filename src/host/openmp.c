@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/each_fork.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/slow.h"
@@ -229,7 +230,7 @@ int openmp_share(int cores)
     return share;
 }
 
-struct openmp_threads openmp_set_threads(int n)
+EACH_FORK struct openmp_threads openmp_set_threads(int n)
 {
     struct openmp_threads before = {{0}};
 

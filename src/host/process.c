@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/each_fork.h"
+
 #include "host/fds.h"
 
 #ifndef SYS_pidfd_open
@@ -185,8 +187,8 @@ static _Noreturn void run_body(void (*body)(void *argument), void *argument)
 }
 
 /* bind: sees to it, in the child, whom that ends with. */
-static int fork_child(struct process *process, void (*bind)(pid_t parent), void (*body)(void *argument),
-                      void *argument)
+EACH_FORK static int fork_child(struct process *process, void (*bind)(pid_t parent),
+                                void (*body)(void *argument), void *argument)
 {
     pid_t parent = getpid();
     int ends[2];
@@ -222,7 +224,7 @@ int process_fork(struct process *process, void (*body)(void *argument), void *ar
     return fork_watched(process, end_with, body, argument);
 }
 
-int process_fork_unwatched(struct process *process, void (*body)(void *argument), void *argument)
+EACH_FORK int process_fork_unwatched(struct process *process, void (*body)(void *argument), void *argument)
 {
     return fork_child(process, end_with, body, argument);
 }

@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/each_fork.h"
+
 #include "host/fds.h"
 #include "host/process.h"
 
@@ -70,7 +72,7 @@ bool process_has_stopped(const struct process *process)
     return has;
 }
 
-void process_forget_end_fd(struct process *process)
+EACH_FORK void process_forget_end_fd(struct process *process)
 {
     if (process->end_fd >= 0 && fds_inode(process->end_fd) == process->end_inode)
         close(process->end_fd);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/each_fork.h"
 #include "base/env.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -288,7 +289,7 @@ static void tell(const sharedmem_error *error)
 }
 
 /* A program's own fork: the copy is not the rank, unless it finds that free. */
-static void forget_in_forked_child(void)
+EACH_FORK static void forget_in_forked_child(void)
 {
     foreign_forget();
     self.rank = -1;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bits.h"
+#include "base/each_fork.h"
 #include "base/env.h"
 #include "base/log.h"
 #include "host/pages.h"
@@ -152,7 +153,7 @@ enum heap_answer heap_usable(const void *block, size_t *bytes)
     return HEAP_GOOD;
 }
 
-void heap_leave(void)
+EACH_FORK void heap_leave(void)
 {
     struct heap_shared *heap = heap_here();
 

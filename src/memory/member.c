@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "base/each_fork.h"
 #include "base/fault.h"
 #include "host/clock.h"
 #include "host/futex.h"
@@ -143,7 +144,7 @@ static uint32_t take_new_slot(void)
  * The time goes first: a reader (member_look) that sees the new thread must not judge it by the old one's
  * time.
  */
-static void set_owner(struct member_shared *member, uint32_t id)
+EACH_FORK static void set_owner(struct member_shared *member, uint32_t id)
 {
     uint64_t generation = id >> MEMBER_SLOT_BITS;
 
@@ -152,7 +153,7 @@ static void set_owner(struct member_shared *member, uint32_t id)
     atomic_store_explicit(&member->pid, getpid(), memory_order_relaxed);
 }
 
-static void clear_slot(struct member_shared *member)
+EACH_FORK static void clear_slot(struct member_shared *member)
 {
     atomic_store_explicit(&member->held_untracked, 0, memory_order_relaxed);
     atomic_store_explicit(&member->wait.kind, 0, memory_order_relaxed);
@@ -197,7 +198,7 @@ uint32_t member_reserve_idle(uint32_t slot)
     return 0;
 }
 
-int member_become(uint32_t id)
+EACH_FORK int member_become(uint32_t id)
 {
     struct member_shared *member = member_slot(id);
 
@@ -260,13 +261,13 @@ bool member_is_copy_of(uint32_t id)
     return id != 0 && id == original;
 }
 
-void member_forget_original(void)
+EACH_FORK void member_forget_original(void)
 {
     original = 0;
 }
 
 /* A program's own fork: the slot is the parent's, and the child takes its own when it needs one. */
-static void drop_in_forked_child(void)
+EACH_FORK static void drop_in_forked_child(void)
 {
     if (member_my_id != 0)
         original = member_my_id;

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdio.h>
 
+#include "base/each_fork.h"
 #include "base/fault.h"
 #include "base/text.h"
 #include "host/clock.h"
@@ -18,7 +19,7 @@ void (*wait_telling)(struct member_shared *me);
 void (*wait_watching)(struct wait *wait);
 _Atomic uint64_t *wait_total;
 
-void wait_forget(void)
+EACH_FORK void wait_forget(void)
 {
     current = NULL;
     wait_total = NULL;

@@ -280,6 +280,8 @@ static int start_all(struct crew *crew, uint32_t first)
         if ((is_here ? start_here : start_next)(crew) != 0)
             return -1;
     }
+    /* relaxed: nothing hangs on it but when workers bind themselves. */
+    atomic_store_explicit(&crew->team->all_started, 1, memory_order_relaxed);
     return 0;
 }
 

@@ -57,7 +57,7 @@ struct crew {
     struct binding_plan *plan;       /* NULL: workers are not bound */
     struct placement_mask *unbound;  /* where the caller may run; NULL: that is not changed */
     bool is_in_place;                /* the worker that is being forked is bound from its birth on */
-    bool binds_late;                 /* workers share processors, and are bound when they have done a chunk */
+    bool binds_late;                 /* workers share processors, and are bound by worker_settle() */
     int n_threads;                   /* of OpenMP, in each worker; 0: OpenMP is not there */
     struct supervise children;       /* forked */
     struct worker_thread *threads;   /* threads */

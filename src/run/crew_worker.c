@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/each_fork.h"
 #include "base/error.h"
 #include "base/fault.h"
 #include "base/flush.h"
@@ -27,7 +28,7 @@ static struct team_rank_shared *my_rank(const struct crew *crew)
  * What the program printed is flushed here, since _exit() does not: exit() would run the program's exit
  * handlers once more for each worker.
  */
-_Noreturn void worker_leave(struct crew *crew, int status)
+EACH_FORK _Noreturn void worker_leave(struct crew *crew, int status)
 {
     flush_all();
     heap_leave();
@@ -85,7 +86,7 @@ static void leave_cancelled(void)
     worker_leave(my_crew, EXIT_FAILURE);
 }
 
-void worker_be_born(struct crew *crew, uint32_t member)
+EACH_FORK void worker_be_born(struct crew *crew, uint32_t member)
 {
     /* The slot was taken away: the master is gone, and this process is about to be. */
     if (member_become(member) != 0)
@@ -125,14 +126,15 @@ void worker_take_place(struct crew *crew, uint32_t rank, void (*leave)(void))
     };
 }
 
-void worker_settle(struct crew *crew)
+EACH_FORK void worker_settle(struct crew *crew)
 {
-    if (crew->binds_late)
-        placement_apply(crew->plan, crew->place.rank);
+    if (!crew->binds_late || atomic_load_explicit(&crew->team->all_started, memory_order_relaxed) == 0)
+        return;
+    placement_apply(crew->plan, crew->place.rank);
     crew->binds_late = false;
 }
 
-void worker_do(struct crew *crew, uint32_t rank)
+EACH_FORK void worker_do(struct crew *crew, uint32_t rank)
 {
     my_crew = crew;
     crew->self = member_my_id;

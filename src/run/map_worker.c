@@ -1,4 +1,5 @@
 /* A map's worker: takes chunks and does their items. */
+#include "base/each_fork.h"
 #include "base/error.h"
 #include "base/fault.h"
 #include "run/crew_errors.h"
@@ -73,7 +74,7 @@ static inline bool do_item(struct map *map, uint64_t i)
     return !team_is_stopping(map->crew.team);
 }
 
-static bool do_chunk(struct map *map, uint64_t begin, uint64_t end)
+EACH_FORK static bool do_chunk(struct map *map, uint64_t begin, uint64_t end)
 {
     struct team_shared *team = map->crew.team;
     struct team_rank_shared *mine = &team->ranks[map->crew.place.rank];
@@ -130,7 +131,7 @@ static void work_mended(struct map *map)
         goes_on = take_and_do(map, &turn);
 }
 
-void map_work(struct crew *crew)
+EACH_FORK void map_work(struct crew *crew)
 {
     struct map *map = (struct map *)crew;
     struct schedule_turn turn = {0};

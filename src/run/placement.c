@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/each_fork.h"
 #include "base/env.h"
 #include "base/slow.h"
 #include "host/affinity.h"
@@ -139,7 +140,7 @@ int placement_threads(const struct binding_plan *plan, uint32_t np)
     return openmp_share(plan != NULL ? cores_bound(plan, np) : cores_unbound(np));
 }
 
-void placement_apply(const struct binding_plan *plan, uint32_t rank)
+EACH_FORK void placement_apply(const struct binding_plan *plan, uint32_t rank)
 {
     if (plan != NULL)
         binding_apply(plan, (int)(rank % (uint32_t)plan->n_ranks));

@@ -2,6 +2,8 @@
 
 #include <stdatomic.h>
 
+#include "base/each_fork.h"
+
 static _Atomic uint32_t n_stops;
 static _Thread_local struct team_shared *meant __attribute__((tls_model("initial-exec")));
 
@@ -19,7 +21,7 @@ bool stop_is_told(const struct team_shared *team, uint32_t stops_at_start, const
            team_is_stopped(outer->team);
 }
 
-struct team_shared *stop_enter(struct team_shared *team)
+EACH_FORK struct team_shared *stop_enter(struct team_shared *team)
 {
     struct team_shared *before = meant;
 

@@ -54,9 +54,10 @@ void worker_take_place(struct crew *crew, uint32_t rank, void (*leave)(void));
 void worker_do(struct crew *crew, uint32_t rank);
 
 /*
- * Before a second chunk of items: where workers share processors they bind themselves now, and not at their birth. The
- * system starts most of them on one processor; to move them takes half as long as to fork them, and a short map is over
- * before that.
+ * Between two chunks of items: where workers share processors they bind themselves now, and not at their birth,
+ * but not before all have been started. The system starts most of them on one processor; to move one takes half
+ * as long as to fork it, and where it is moved to it waits for the master, who is forking there. A short map is
+ * over before that.
  */
 void worker_settle(struct crew *crew);
 

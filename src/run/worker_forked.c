@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "base/each_fork.h"
 #include "memory/member.h"
 #include "run/placement.h"
 #include "run/worker.h"
@@ -13,7 +14,7 @@ static int open_room(struct crew *crew)
 }
 
 /* A worker's whole life. */
-static void live(void *argument)
+EACH_FORK static void live(void *argument)
 {
     struct crew *crew = argument;
 

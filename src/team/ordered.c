@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/each_fork.h"
 #include "base/fault.h"
 #include "memory/wait.h"
 
@@ -159,7 +160,7 @@ uint64_t ordered_next_block(const struct team_place *place)
 /*
  * The floor first: who sees that a rank has left must not find it in the way of a turn that will never come.
  */
-void ordered_say_left(struct team_shared *team, uint32_t rank, enum team_left how)
+EACH_FORK void ordered_say_left(struct team_shared *team, uint32_t rank, enum team_left how)
 {
     ordered_set_floor(team, rank, ORDERED_NO_MORE);
     FAULT_POINT();

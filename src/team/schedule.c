@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "base/bits.h"
+#include "base/each_fork.h"
 #include "base/error.h"
 
 int schedule_check_n(const char *call, size_t n, sharedmem_error *error)
@@ -110,8 +111,8 @@ static bool next_static(const struct schedule *schedule, struct schedule_turn *t
     return true;
 }
 
-bool schedule_next(const struct schedule *schedule, struct schedule_shared *shared,
-                   struct schedule_turn *turn, uint32_t rank, uint64_t *begin, uint64_t *end)
+EACH_FORK bool schedule_next(const struct schedule *schedule, struct schedule_shared *shared,
+                             struct schedule_turn *turn, uint32_t rank, uint64_t *begin, uint64_t *end)
 {
     switch (schedule->kind) {
     case SHAREDMEM_DYNAMIC:

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
+#include "base/each_fork.h"
 #include "host/clock.h"
 #include "host/openmp.h"
 #include "memory/member.h"
@@ -243,7 +244,7 @@ void supervise_signal(struct supervise *set, int signal)
     }
 }
 
-void supervise_forget(struct supervise *set)
+EACH_FORK void supervise_forget(struct supervise *set)
 {
     for (uint32_t i = 0; i < set->n_started; i++) {
         /* What has none is not written to: the page would be copied for that. */

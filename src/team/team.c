@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checking.h"
+#include "base/each_fork.h"
 #include "base/error.h"
 #include "memory/heap.h"
 #include "memory/claim.h"
@@ -222,7 +223,7 @@ uint32_t team_waker(const struct team_shared *team, uint32_t rank)
  * A program's own fork, in work or body: the copy is not the rank. Our own workers take their places
  * afterwards.
  */
-static void leave_in_forked_child(void)
+EACH_FORK static void leave_in_forked_child(void)
 {
     atomic_store_explicit(&team_process_place, NULL, memory_order_relaxed);
     team_thread_place = NULL;
@@ -247,7 +248,7 @@ void team_set_process(struct team_place *place)
     atomic_store_explicit(&team_process_place, place, memory_order_release);
 }
 
-void team_enter_process(struct team_place *place)
+EACH_FORK void team_enter_process(struct team_place *place)
 {
     team_set_process(place);
     team_thread_place = NULL;

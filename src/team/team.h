@@ -83,7 +83,8 @@ struct team_shared {
     _Atomic uint32_t is_stopped;   /* stopping is no failure: sharedmem_stop() */
     int64_t to_root; /* bytes from here to the outermost team, which alone has what is said of stops and errors */
     uint64_t number; /* of a root: no other that its process lays out has it, be it in the same place */
-    char unused[8];
+    _Atomic uint32_t all_started; /* of a crew's: no worker of it is still to be forked; a hint */
+    char unused[4];
 
     /* For ordered regions: nobody will enter one with a ticket below this (ordered.h). */
     _Atomic uint64_t passed;
