@@ -37,9 +37,11 @@ struct sharedmem_background {
 static void work(struct crew *crew)
 {
     struct sharedmem_background *call = (struct sharedmem_background *)crew;
-    int code = call->options.work(0, call->result, call->options.context);
     sharedmem_error error;
+    int code;
 
+    worker_get_ready(crew);
+    code = call->options.work(0, call->result, call->options.context);
     crew_check_self(crew);
     if (code == 0) {
         error_drop_fail_message();

@@ -38,6 +38,7 @@ struct crew {
     const char *where; /* the caller's place */
     struct team_shared *team;
     struct team_place place;         /* a worker's own */
+    bool is_ready;                   /* a worker's own: it was in worker_get_ready() */
     uint32_t self;                   /* this process's or thread's member id */
     size_t bytes;                    /* of the struct that begins here */
     const struct worker_ops *kind;   /* how workers come to life */

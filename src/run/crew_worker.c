@@ -126,6 +126,15 @@ void worker_take_place(struct crew *crew, uint32_t rank, void (*leave)(void))
     };
 }
 
+EACH_FORK void worker_get_ready(struct crew *crew)
+{
+    crew->is_ready = true;
+    if (!crew->kind->is_process)
+        return;
+    use_crash_slot(&my_rank(crew)->crash);
+    openmp_set_threads(crew->n_threads);
+}
+
 EACH_FORK void worker_settle(struct crew *crew)
 {
     if (!crew->binds_late || atomic_load_explicit(&crew->team->all_started, memory_order_relaxed) == 0)
@@ -140,7 +149,5 @@ EACH_FORK void worker_do(struct crew *crew, uint32_t rank)
     crew->self = member_my_id;
     worker_take_place(crew, rank, leave_cancelled);
     team_enter_process(&crew->place);
-    use_crash_slot(&my_rank(crew)->crash);
-    openmp_set_threads(crew->n_threads);
     crew->work(crew);
 }

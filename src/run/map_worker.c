@@ -79,6 +79,8 @@ EACH_FORK static bool do_chunk(struct map *map, uint64_t begin, uint64_t end)
     struct team_shared *team = map->crew.team;
     struct team_rank_shared *mine = &team->ranks[map->crew.place.rank];
 
+    if (!map->crew.is_ready)
+        worker_get_ready(&map->crew);
     for (uint64_t i = begin; i < end; i++) {
         atomic_store_explicit(&mine->item, i, memory_order_relaxed);
         ordered_set_floor(team, map->crew.place.rank, i);

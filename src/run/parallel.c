@@ -50,8 +50,10 @@ static void work(struct crew *crew)
 {
     const struct parallel *parallel = (const struct parallel *)crew;
     sharedmem_error error;
-    int code = run_body(&parallel->options, crew->place.rank, &error);
+    int code;
 
+    worker_get_ready(crew);
+    code = run_body(&parallel->options, crew->place.rank, &error);
     crew_check_self(crew);
     if (code != 0)
         crew_fail(crew, &error);

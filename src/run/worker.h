@@ -54,6 +54,12 @@ void worker_take_place(struct crew *crew, uint32_t rank, void (*leave)(void));
 void worker_do(struct crew *crew, uint32_t rank);
 
 /*
+ * Before the first call of the work function: prepares a process for crashes in it, and OpenMP for its share. A
+ * worker that comes too late for the items of a short map ends without.
+ */
+void worker_get_ready(struct crew *crew);
+
+/*
  * Between two chunks of items: where workers share processors they bind themselves now, and not at their birth,
  * but not before all have been started. The system starts most of them on one processor; to move one takes half
  * as long as to fork it, and where it is moved to it waits for the master, who is forking there. A short map is
