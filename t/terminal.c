@@ -188,9 +188,6 @@ int main(int argc, char **argv)
         begin++;
     if (begin + 1 >= argc)
         fail("no command");
-    /* Behind an & of a script they would be ignored, and no key could end anything. */
-    for (int signal_number = 1; signal_number < NSIG; signal_number++)
-        signal(signal_number, SIG_DFL);
     job.copy = stdout;
     start_on_terminal(argv + begin + 1);
     for (int i = 1; i < begin; i++) {

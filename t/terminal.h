@@ -69,6 +69,9 @@ static inline void be_shell(const char *terminal, int statuses, char *const *arg
     int status, fd;
     pid_t face;
 
+    /* Behind nohup or an & of a script some would be ignored, and no key could end anything. */
+    for (int signal_number = 1; signal_number < NSIG; signal_number++)
+        signal(signal_number, SIG_DFL);
     setsid();
     fd = open(terminal, O_RDWR);
     for (int i = 0; i < 3; i++)
